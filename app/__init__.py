@@ -1,0 +1,1 @@
+"""An owner-scoped task API on PostgreSQL."""

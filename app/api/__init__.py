@@ -1,0 +1,1 @@
+"""HTTP: routes, identity and errors, nothing of SQL."""

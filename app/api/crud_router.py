@@ -1,0 +1,238 @@
+"""The five generated operations of an owned resource."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastcrud import EndpointCreator
+from pydantic import BaseModel
+
+from app.api.pagination import ListParameters, Page, list_parameters, page_schema
+from app.api.problems import documented
+from app.db.crud import OwnedCRUD
+from app.db.engine import Database
+from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+
+RowT = TypeVar("RowT")
+Endpoint = Callable[..., Awaitable[Any]]
+OwnerDependency = Callable[..., Awaitable[str]]
+LOCATION = {
+    "description": "Where the new item is.",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
+ItemId = Annotated[UUID, Path(alias="id", description="Which one.")]
+
+
+class OwnedRouter(APIRouter):
+    """A router whose routes reach the rows of one owner.
+
+    Attributes:
+        owned: the dependency that gives a route the `OwnedCRUD` of whoever is asking. It is the
+            only way from a route to the database.
+    """
+
+    def __init__(self, crud: OwnedCRUD[ReadSchema], owner: OwnerDependency, path: str) -> None:
+        super().__init__(
+            prefix=path,
+            tags=[path.strip("/")],
+            responses=documented(
+                HTTPStatus.UNAUTHORIZED,
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            ),
+        )
+
+        async def owned(
+            request: Request, owner_id: Annotated[str, Depends(owner)]
+        ) -> OwnedCRUD[ReadSchema]:
+            database: Database = request.state.database
+            return crud.bind(database.owned_by(owner_id))
+
+        self.owned = owned
+
+
+def owned_crud_router(
+    *,
+    model: type[Owned],
+    create_schema: type[CreateSchema],
+    update_schema: type[UpdateSchema],
+    read_schema: type[ReadSchema],
+    owner: OwnerDependency,
+    path: str,
+) -> OwnedRouter:
+    """Return a router with the operations create, list, get, update and delete.
+
+    Args:
+        model: the table.
+        create_schema: what a client sends to create a row.
+        update_schema: what a client sends to change a row.
+        read_schema: what a client is shown.
+        owner: the dependency that returns the id of whoever is asking.
+        path: where the resource is, such as ``/tasks``. Its name is part of the operationIds.
+
+    Raises:
+        TypeError: ``model`` has no owner.
+    """
+    creator = _OwnedEndpointCreator(
+        model=model,
+        create_schema=create_schema,
+        update_schema=update_schema,
+        read_schema=read_schema,
+        owner=owner,
+        path=path,
+    )
+    creator.add_routes_to_router()
+    return creator.router
+
+
+def found(row: RowT | None) -> RowT:
+    """Return ``row``, or answer 404: the same for a stranger's row as for none at all."""
+    if row is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "There is nothing with this id.")
+    return row
+
+
+class _OwnedEndpointCreator(EndpointCreator):
+    """FastCRUD's endpoints, overridden to answer as the contract says, each in one statement."""
+
+    def __init__(
+        self,
+        *,
+        model: type[Owned],
+        create_schema: type[CreateSchema],
+        update_schema: type[UpdateSchema],
+        read_schema: type[ReadSchema],
+        owner: OwnerDependency,
+        path: str,
+    ) -> None:
+        crud = OwnedCRUD(model, read_schema)
+        router = OwnedRouter(crud, owner, path)
+        super().__init__(
+            session=router.owned,
+            model=model,
+            create_schema=create_schema,
+            update_schema=update_schema,
+            select_schema=read_schema,
+            crud=crud,
+        )
+        self.router: OwnedRouter = router
+        self.page_schema = page_schema(f"{model.__name__}Page", read_schema)
+        self.primary_key_names.remove("owner_id")  # it comes with the request, not in the path
+
+    def _create_item(self) -> Endpoint:
+        async def create(
+            item: BaseModel,
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            request: Request,
+            response: Response,
+        ) -> ReadSchema:
+            row = await owned.create(item.model_dump())
+            response.headers["Location"] = f"{request.url.path}/{row.id}"
+            return row
+
+        create.__annotations__["item"] = self.create_schema
+        return create
+
+    def _read_item(self) -> Endpoint:
+        async def get(
+            id_: ItemId, owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)]
+        ) -> ReadSchema:
+            return found(await owned.get(id_))
+
+        return get
+
+    def _read_items(self) -> Endpoint:
+        async def get_page(
+            parameters: ListParameters,
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+        ) -> Page[Any]:
+            rows = await owned.get_page(
+                sort=parameters.sort,
+                limit=parameters.limit + 1,
+                filters=parameters.filters,
+                search=parameters.search,
+                after=parameters.after,
+            )
+            return self.page_schema.of(rows, parameters)
+
+        get_page.__annotations__["parameters"] = Annotated[list_parameters(self.model), Query()]
+        return get_page
+
+    def _update_item(self) -> Endpoint:
+        async def update(
+            id_: ItemId,
+            item: BaseModel,
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+        ) -> ReadSchema:
+            return found(await owned.update(id_, item.model_dump()))
+
+        update.__annotations__["item"] = self.update_schema
+        return update
+
+    def _delete_item(self) -> Endpoint:
+        async def delete(
+            id_: ItemId, owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)]
+        ) -> None:
+            found(await owned.delete(id_))
+
+        return delete
+
+    def add_routes_to_router(self) -> None:  # type: ignore[override]
+        """Add the routes, each with what the contract says of it."""
+        name = self.model.__name__
+        item = f"/{{{self.primary_key_names[0]}}}"
+        one, many = name.lower(), self.router.prefix.strip("/")
+        add = self.router.add_api_route
+        add(
+            "",
+            self._create_item(),
+            methods=["POST"],
+            operation_id=f"create{name}",
+            summary=f"Create a {one}",
+            status_code=HTTPStatus.CREATED,
+            response_model=self.select_schema,
+            responses={
+                HTTPStatus.CREATED: {"headers": {"Location": LOCATION}},
+                **documented(HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY),
+            },
+        )
+        add(
+            "",
+            self._read_items(),
+            methods=["GET"],
+            operation_id=f"list{many.title().replace('-', '')}",
+            summary=f"List {many}, a page at a time",
+            response_model=self.page_schema,
+            responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+        )
+        add(
+            item,
+            self._read_item(),
+            methods=["GET"],
+            operation_id=f"get{name}",
+            summary=f"Get a {one}",
+            response_model=self.select_schema,
+            responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+        )
+        add(
+            item,
+            self._update_item(),
+            methods=["PATCH"],
+            operation_id=f"update{name}",
+            summary=f"Change some fields of a {one}",
+            response_model=self.select_schema,
+            responses=documented(
+                HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
+            ),
+        )
+        add(
+            item,
+            self._delete_item(),
+            methods=["DELETE"],
+            operation_id=f"delete{name}",
+            summary=f"Delete a {one}",
+            status_code=HTTPStatus.NO_CONTENT,
+            responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+        )

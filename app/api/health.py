@@ -1,0 +1,21 @@
+"""Whether this process lives, and whether it can serve."""
+
+from fastapi import APIRouter, Request
+
+from app.db.engine import Database
+
+router = APIRouter(prefix="/health", include_in_schema=False)
+
+
+@router.get("/live")
+async def live() -> dict[str, str]:
+    """Answer without the database, so that a probe does not keep a serverless one awake."""
+    return {"status": "live"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> dict[str, str]:
+    """Answer once the database has; 503 if it does not."""
+    database: Database = request.state.database
+    await database.check()
+    return {"status": "ready"}

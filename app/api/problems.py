@@ -1,0 +1,146 @@
+"""Errors, all of one shape: problem documents (RFC 9457)."""
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import MISSING, BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.db.engine import DatabaseUnavailableError
+
+MEDIA_TYPE = "application/problem+json"
+
+# RFC 9110 renamed them, and Python followed in 3.13.
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidPart(BaseModel):
+    """A part of a request that was refused."""
+
+    pointer: Annotated[
+        str,
+        Field(
+            description="A JSON Pointer (RFC 6901) into the request: its body, query or path.",
+            examples=["/body/title"],
+        ),
+    ]
+    detail: Annotated[str, Field(examples=["String should have at most 200 characters"])]
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[str, Field(description="`about:blank`: the status says what it is.")]
+    title: Annotated[str, Field(description="The name of the status.", examples=["Not Found"])]
+    status: Annotated[int, Field(ge=400, le=599, examples=[404])]
+    detail: Annotated[str, Field(description="What is wrong with this request.")]
+    errors: Annotated[
+        list[InvalidPart] | MISSING, Field(description="On 422: each part that was refused.")
+    ] = MISSING
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` argument of a route that can answer with these errors."""
+    return {
+        int(status): {"model": ProblemDetails, "description": _phrase(status)}
+        for status in statuses
+    }
+
+
+def _problem(
+    status: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    errors: list[InvalidPart] | MISSING = MISSING,
+) -> Response:
+    problem = ProblemDetails(
+        type="about:blank",
+        title=_phrase(HTTPStatus(status)),
+        status=status,
+        detail=detail,
+        errors=errors,
+    )
+    return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
+
+
+async def _http(_request: Request, error: HTTPException) -> Response:
+    return _problem(error.status_code, error.detail, headers=error.headers)
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    errors = error.errors()
+    if errors[0]["type"] == "json_invalid":
+        return _problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.")
+    return _problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Some parts of the request are not valid: see errors.",
+        errors=[InvalidPart(pointer=_pointer(e["loc"]), detail=_text(e["msg"])) for e in errors],
+    )
+
+
+async def _unavailable(_request: Request, error: DatabaseUnavailableError) -> Response:
+    logger.warning("database unavailable: %s", type(error.__cause__).__name__)
+    return _problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database cannot be reached. Try again.",
+        headers={"Retry-After": "1"},
+    )
+
+
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    HTTPException: _http,
+    RequestValidationError: _invalid,
+    DatabaseUnavailableError: _unavailable,
+}
+"""What answers which error, but for the unexpected ones."""
+
+
+class UnexpectedErrors:
+    """Answers 500 to any other error.
+
+    This is a middleware, because a handler of Exception would answer outside of all middleware,
+    and so without the headers that errors need as well.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            logger.exception("unexpected error")
+            response = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed to answer.")
+            await response(scope, receive, send)
+
+
+def _phrase(status: HTTPStatus) -> str:
+    return _RENAMED.get(status, status.phrase)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    return "".join(
+        "/" + _text(str(part)).replace("~", "~0").replace("/", "~1") for part in location
+    )
+
+
+def _text(text: str) -> str:
+    """Text that JSON can carry: a client may have sent lone surrogates."""
+    return text.encode(errors="replace").decode()

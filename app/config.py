@@ -1,0 +1,83 @@
+"""Every setting: its name, unit and default. Read from the environment, or from ``.env``."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+
+def _comma_separated(value: object) -> object:
+    """Split what the environment holds as one string."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return value
+
+
+def _postgresql_url(value: str | URL) -> URL:
+    """A SQLAlchemy URL for psycopg 3. The messages never repeat the value: it holds a password."""
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a URL, such as postgresql://user:password@host/database") from None
+    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("is not a PostgreSQL URL: it must start with postgresql://")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _network(value: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"is not a list of networks, such as 10.0.0.0/8: {error}") from None
+
+
+NO_DATABASE = (
+    "DATABASE_URL is not set: set it to a PostgreSQL URL, or run `just serve`, which brings a"
+    " PostgreSQL of its own"
+)
+
+PostgreSQLURL = Annotated[URL, BeforeValidator(_postgresql_url)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process of the API."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", arbitrary_types_allowed=True
+    )
+
+    database_url: PostgreSQLURL | None = None
+    database_url_unpooled: PostgreSQLURL | None = None
+    """For migrations, where ``database_url`` leads to a pooler. Default: ``database_url``."""
+    database_pool_size: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Connections per process."""
+    database_timeout: Annotated[float, Field(gt=0, le=300)] = 5
+    """Seconds a request may spend on the database, waiting for a connection included."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = (
+        ip_network("127.0.0.0/8"),
+        ip_network("::1/128"),
+    )
+    """Networks whose ``X-User-ID`` is believed."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+
+def read_settings() -> tuple[Settings, str]:
+    """Return the settings of the environment and, in one line, what forbids to start with them.
+
+    The line names each bad setting and says why, but not its value. It is empty if all is well.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_context=False, include_url=False)
+        lines = [
+            f"{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in problems
+        ]
+        return Settings.model_construct(), "; ".join(lines)
+    return settings, "" if settings.database_url else NO_DATABASE

