@@ -6,6 +6,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from fastcrud import AccessDenied, FastCRUD, PolicyConfig
+from fastcrud.crud.policy_enforcement import refuse_unwritable_data
 from sqlalchemy import (
     BindParameter,
     ClauseElement,
@@ -32,6 +33,7 @@ from app.models.owned import Owned, ReadSchema, creation_time, new_id
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 StatementT = TypeVar("StatementT", bound=Executable)
 
+_NOT_WRITTEN = frozenset({"owner_id", "created_at", "updated_at"})
 _KEY: BindParameter[UUID] = bindparam("key")
 _LIMIT: BindParameter[int] = bindparam("limit")
 _SEARCH = bindparam("search", type_=String)
@@ -74,7 +76,9 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             raise TypeError(f"{model.__name__} has no owner: derive it from Owned")
         super().__init__(model, policy=PolicyConfig())  # denies every operation
         mine = col(model.owner_id) == OWNER
-        self._owner_policy = PolicyConfig(read=mine, update=mine, delete=mine)
+        self._owner_policy = PolicyConfig(
+            read=mine, create=True, update=mine, delete=mine, read_only_columns=_NOT_WRITTEN
+        )
         self._connection: OwnedConnection | None = None
         self._read_schema = read_schema
         self._table: Table = model.__table__  # type: ignore[attr-defined]
@@ -88,6 +92,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
     async def create(self, values: Mapping[str, Any]) -> ReadT:  # type: ignore[override]
         """Insert a row and return it. If ``values`` has no ``id``, it gets a new one."""
+        refuse_unwritable_data(self.policy, self.model, "create", values)
         id_ = values.get("id") or new_id()
         now = creation_time(id_)
         statement = await self._built("create", self._insert)
@@ -134,6 +139,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             changes: new values by field, or SQL expressions for them. Without any the row stays
                 as it is, ``updated_at`` included.
         """
+        refuse_unwritable_data(self.policy, self.model, "update", changes)
         if not changes:
             return await self.get(id_)
         statement = await self._built("update", self._update_one)

@@ -1,0 +1,108 @@
+"""A real PostgreSQL for the run, a database for each worker, new owners for each test."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from alembic.command import upgrade
+from alembic.config import Config
+from sqlalchemy import URL, create_engine, make_url
+from sqlmodel import SQLModel
+
+from app.config import Settings
+from app.db.embedded import embedded_postgres
+from tests.owners import unowned
+from tests.server import Server, serve
+
+MakeDatabase = Callable[[], URL]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start PostgreSQL, once for all workers, unless TEST_DATABASE_URL names one."""
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    if hasattr(config, "workerinput") or "TEST_DATABASE_URL" in os.environ:
+        return
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    folder = stack.enter_context(TemporaryDirectory())
+    url = stack.enter_context(embedded_postgres(Path(folder), {"fsync": "off"}))
+    os.environ["TEST_DATABASE_URL"] = url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def make_database() -> Iterator[MakeDatabase]:
+    """A function that makes an empty database, which is gone after the run."""
+    postgres = make_url(os.environ["TEST_DATABASE_URL"]).set(drivername="postgresql")
+    names = []
+    with psycopg.connect(postgres.render_as_string(False), autocommit=True) as connection:
+
+        def make() -> URL:
+            names.append(f"test_{uuid4().hex}")
+            connection.execute(f"CREATE DATABASE {names[-1]}")
+            return postgres.set(drivername="postgresql+psycopg", database=names[-1])
+
+        yield make
+        for name in names:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def database(make_database: MakeDatabase) -> URL:
+    """A database at the newest migration, with the table of the example resource."""
+    url = make_database()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        upgrade(Config(toml_file="pyproject.toml"), "head")
+    engine = create_engine(url)
+    SQLModel.metadata.create_all(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def server(database: URL) -> Iterator[Server]:
+    """The application, on a database of its own."""
+    with serve(database) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def every_statement_has_an_owner(server: Server) -> Iterator[None]:
+    """Fail a test in which the application touched an owned table without an owner."""
+    with server.wire.recording() as sent:
+        yield
+    assert unowned(sent.statements) == []
+
+
+@pytest.fixture
+def owner() -> str:
+    """Somebody who has nothing yet."""
+    return f"owner-{uuid4()}"
+
+
+@pytest.fixture
+def alice(server: Server, owner: str) -> Iterator[httpx.Client]:
+    """A client of somebody who has nothing yet."""
+    with server.client(owner) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(server: Server) -> Iterator[httpx.Client]:
+    """A client of somebody else."""
+    with server.client(f"stranger-{uuid4()}") as client:
+        yield client
+
+
+@pytest.fixture
+def nobody(server: Server) -> Iterator[httpx.Client]:
+    """A client that does not say who it speaks for."""
+    with server.client() as client:
+        yield client

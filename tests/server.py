@@ -1,0 +1,49 @@
+"""The application on a real server, in a thread of the test process."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.from_thread
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import URL
+
+from app.config import Settings
+from app.main import create_app
+from tests import notes
+from tests.wire import Wire
+
+
+@dataclass
+class Server:
+    """A running application, and the wire between it and PostgreSQL."""
+
+    app: FastAPI
+    url: str
+    wire: Wire
+
+    def client(self, owner: str | None = None) -> httpx.Client:
+        """Return a client that speaks for an owner, or for nobody."""
+        headers = {} if owner is None else {"X-User-ID": owner}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+
+@contextmanager
+def serve(database: URL, **settings: Any) -> Iterator[Server]:
+    """Serve the application, with the example resource in it."""
+    with anyio.from_thread.start_blocking_portal(backend_options={"use_uvloop": True}) as portal:
+        wire = Wire(database)
+        with portal.wrap_async_context_manager(wire.listening()) as url:
+            app = create_app(Settings(_env_file=None, database_url=url, **settings))
+            app.include_router(notes.router, prefix="/api/v1")
+            config = uvicorn.Config(app, log_level="warning", proxy_headers=False)
+            server = uvicorn.Server(config)
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                stopped = portal.start_task_soon(server.serve, [listener])
+                yield Server(app, f"http://127.0.0.1:{listener.getsockname()[1]}", wire)
+                server.should_exit = True
+                stopped.result()

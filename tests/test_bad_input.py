@@ -1,0 +1,174 @@
+"""Bad input is answered with a problem that names the bad part. It is never a 500, nor stored."""
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import URL
+
+from tests.server import Server, serve
+
+TASKS = "/api/v1/tasks"
+AN_ID = "019daf09-0000-7000-8000-000000000000"
+JSON = {"Content-Type": "application/json"}
+
+
+def assert_problem(response: httpx.Response, status: int, *pointers: str) -> None:
+    """Check that a response is a problem document, about these parts of the request."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert [error["pointer"] for error in problem.get("errors", [])] == list(pointers)
+
+
+NOT_A_TITLE = [
+    None, 1, True, [], {}, "", " ", "\u3000\u00a0", "x" * 201, "a\0b", "a\r\nb", "a\nb", "a\tb",
+    "\x7f", "\x85", "a\u2028b",
+]  # fmt: skip
+NOT_A_DESCRIPTION = [1, False, [], {}, "x" * 5001, "a\0b"]
+NOT_A_BOOLEAN = [None, 0, 1, "true", "yes", "", [], {}]
+BAD_FIELDS = [
+    *(("title", value) for value in NOT_A_TITLE),
+    *(("description", value) for value in NOT_A_DESCRIPTION),
+    *(("completed", value) for value in NOT_A_BOOLEAN),
+    ("owner_id", "mallory"),
+    ("created_at", "2026-01-01T00:00:00Z"),
+    ("a/b~c", 1),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
+def test_a_bad_field_is_named_and_nothing_is_stored(
+    alice: httpx.Client, field: str, value: object
+) -> None:
+    task = alice.post(TASKS, json={"title": "Buy milk"}).json()
+    pointer = "/body/" + field.replace("~", "~0").replace("/", "~1")
+
+    created = alice.post(TASKS, json={"title": "Buy bread", field: value})
+    updated = alice.patch(f"{TASKS}/{task['id']}", json={field: value})
+
+    assert_problem(created, 422, pointer)
+    assert_problem(updated, 422, pointer)
+    assert alice.get(TASKS).json()["items"] == [task]
+
+
+def test_a_task_without_a_title_is_refused(alice: httpx.Client) -> None:
+    assert_problem(alice.post(TASKS, json={}), 422, "/body/title")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 400),
+        (b'{"title": "x"', 400),
+        (b"\xff\xfe", 400),
+        (b'{"title": "\xff"}', 400),
+        (b"[" * 100_000, 400),
+        (b"[]", 422),
+        (b"null", 422),
+        (b'"title"', 422),
+        (b"1", 422),
+        (b"NaN", 422),
+        (b'{"title": NaN}', 422),
+        (b'{"title": "\\ud800"}', 422),
+        (b'{"title": "x", "\\udfff": 1}', 422),
+    ],
+)
+def test_a_bad_body_is_refused(alice: httpx.Client, body: bytes, status: int) -> None:
+    task = alice.post(TASKS, json={"title": "Buy milk"}).json()
+
+    for response in (
+        alice.post(TASKS, content=body, headers=JSON),
+        alice.patch(f"{TASKS}/{task['id']}", content=body, headers=JSON),
+    ):
+        assert response.status_code == status, response.text
+        assert response.json()["status"] == status
+        assert (status == 422) == ("errors" in response.json())
+    assert alice.get(TASKS).json()["items"] == [task]
+
+
+@pytest.mark.parametrize(
+    "bad", ["1", "x", AN_ID[:-1], AN_ID + "0", AN_ID.replace("0", "g"), "%00", "null", "%F0%9F"]
+)
+def test_an_id_that_is_no_uuid_is_refused(alice: httpx.Client, bad: str) -> None:
+    assert_problem(alice.get(f"{TASKS}/{bad}"), 422, "/path/id")
+    assert_problem(alice.patch(f"{TASKS}/{bad}", json={}), 422, "/path/id")
+    assert_problem(alice.delete(f"{TASKS}/{bad}"), 422, "/path/id")
+    assert_problem(alice.post(f"{TASKS}/{bad}/toggle"), 422, "/path/id")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        *(("limit", value) for value in ["0", "-1", "101", str(2**63), "abc", "", "1.5"]),
+        *(("sort", value) for value in ["", "title", "owner_id", "created_at,id", "-", "--id"]),
+        *(("completed", value) for value in ["", "yes", "1", "True", "null"]),
+        *(("cursor", value) for value in ["", "x", "A" * 31, "A" * 33, "=" * 32, "é" * 32]),
+        *(("q", value) for value in ["a\0b", "x" * 201]),
+        ("page", "2"),
+        ("owner_id", "mallory"),
+    ],
+)
+def test_a_bad_parameter_is_named(alice: httpx.Client, parameter: str, value: str) -> None:
+    assert_problem(alice.get(TASKS, params={parameter: value}), 422, f"/query/{parameter}")
+
+
+def test_every_bad_part_is_named(alice: httpx.Client) -> None:
+    response = alice.get(TASKS, params={"limit": "0", "sort": "title"})
+
+    assert_problem(response, 422, "/query/sort", "/query/limit")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"X-User-ID", b"")],
+        [(b"X-User-ID", b"a" * 256)],
+        [(b"X-User-ID", b"a b")],
+        [(b"X-User-ID", "é".encode())],
+        [(b"X-User-ID", b"\xff")],
+        [(b"X-User-ID", b"a\tb")],
+        [(b"X-User-ID", b"alice"), (b"X-User-ID", b"bob")],
+        [(b"X-User-ID", b"alice"), (b"x-user-id", b"alice")],
+    ],
+)
+def test_an_identity_that_is_missing_or_malformed_is_nobody(
+    nobody: httpx.Client, headers: list[tuple[bytes, bytes]]
+) -> None:
+    for method, path in (("GET", TASKS), ("POST", TASKS), ("POST", f"{TASKS}/{AN_ID}/toggle")):
+        content: dict[str, Any] = {"json": {"title": "x"}} if path == TASKS else {}
+        response = nobody.request(method, path, headers=headers, **content)
+        assert_problem(response, 401)
+        assert response.headers["www-authenticate"] == "APIKey"
+
+
+@pytest.mark.parametrize("owner", ["a", "~" * 255, "auth0|5f7c8ec7c33c6c004bbafe82", "!#$%&'*+"])
+def test_any_visible_ascii_is_an_identity(server: Server, owner: str) -> None:
+    with server.client(owner) as client:
+        assert client.get(TASKS, params={"limit": 1}).status_code == 200
+
+
+def test_an_identity_from_an_address_that_is_not_trusted_is_nobody(database: URL) -> None:
+    forwarded = {"X-Forwarded-For": "10.0.0.1", "Forwarded": "for=10.0.0.1"}
+    with (
+        serve(database, trusted_proxies="10.0.0.0/8,192.0.2.1/32") as elsewhere,
+        elsewhere.client("alice") as client,
+    ):
+        assert_problem(client.get(TASKS), 401)
+        assert_problem(client.get(TASKS, headers=forwarded), 401)
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", TASKS), ("TRACE", f"{TASKS}/{AN_ID}")])
+def test_a_method_that_is_not_there_is_a_problem(
+    alice: httpx.Client, method: str, path: str
+) -> None:
+    assert_problem(alice.request(method, path), 405)
+
+
+def test_a_path_that_is_not_there_is_a_problem(alice: httpx.Client) -> None:
+    assert_problem(alice.get("/nowhere"), 404)

@@ -1,0 +1,152 @@
+"""There is no way to rows but on behalf of their owner."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastcrud import AccessDenied
+from sqlalchemy import URL, select, text
+from sqlmodel import SQLModel, col
+
+from app.api.crud_router import owned_crud_router
+from app.api.identity import current_owner
+from app.db.crud import OwnedCRUD
+from app.db.engine import Database, OwnerMissingError
+from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
+from tests.owners import unowned
+from tests.server import Server
+
+
+CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
+    lambda crud: crud.create({"title": "x"}),
+    lambda crud: crud.get(uuid4()),
+    lambda crud: crud.get_page(sort="-created_at", limit=1, filters={}),
+    lambda crud: crud.update(uuid4(), {"title": "x"}),
+    lambda crud: crud.update(uuid4(), {}),
+    lambda crud: crud.delete(uuid4()),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(
+    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], database: URL
+) -> None:
+    unbound = OwnedCRUD(Task, TaskRead)
+
+    async def with_statements_built_before() -> None:
+        pool = Database(database, pool_size=1, timeout=5)
+        await call(unbound.bind(pool.owned_by("somebody")))
+        try:
+            await call(unbound)
+        finally:
+            await pool.close()
+
+    with pytest.raises(AccessDenied):
+        asyncio.run(call(unbound))  # type: ignore[arg-type]
+    with pytest.raises(AccessDenied):
+        asyncio.run(with_statements_built_before())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(Task),
+        select(Task).where(col(Task.owner_id) == "somebody"),
+        text("SELECT * FROM task"),
+        text("DELETE FROM task"),
+    ],
+)
+def test_a_statement_that_does_not_bind_the_owner_is_not_sent(
+    statement: Any, server: Server
+) -> None:
+    async def send() -> None:
+        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
+        await pool.check()
+        try:
+            with server.wire.recording() as sent:
+                await pool.owned_by("somebody").rows(statement, {})
+        finally:
+            await pool.close()
+            assert sent.statements == []
+
+    with pytest.raises(OwnerMissingError):
+        asyncio.run(send())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda crud: crud.create({"title": "x", "owner_id": "victim"}),
+        lambda crud: crud.update(uuid4(), {"owner_id": "victim"}),
+    ],
+)
+def test_a_row_is_never_given_to_another_owner(
+    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], database: URL
+) -> None:
+    pool = Database(database, pool_size=1, timeout=5)
+
+    with pytest.raises(AccessDenied, match="owner_id"):
+        asyncio.run(call(OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))))  # type: ignore[arg-type]
+
+
+def test_the_owner_is_that_of_the_connection_whatever_the_values_say(database: URL) -> None:
+    async def create_and_look_for_it() -> tuple[TaskRead, TaskRead | None]:
+        pool = Database(database, pool_size=1, timeout=5)
+        mine = OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))
+        try:
+            task = await mine.create({"title": "x", "owner": "victim"})
+            return task, await mine.get(task.id)
+        finally:
+            await pool.close()
+
+    created, seen = asyncio.run(create_and_look_for_it())
+    assert seen == created
+
+
+def test_a_router_needs_an_owner_dependency() -> None:
+    with pytest.raises(TypeError, match="owner"):
+        owned_crud_router(  # type: ignore[call-arg]
+            model=Task,
+            create_schema=TaskCreate,
+            update_schema=TaskUpdate,
+            read_schema=TaskRead,
+            path="/tasks",
+        )
+
+
+def test_a_router_of_a_model_without_an_owner_is_refused() -> None:
+    class Ownerless(SQLModel):
+        id: int
+
+    with pytest.raises(TypeError, match="Ownerless has no owner"):
+        owned_crud_router(
+            model=Ownerless,  # type: ignore[arg-type]
+            create_schema=TaskCreate,
+            update_schema=TaskUpdate,
+            read_schema=TaskRead,
+            owner=current_owner,
+            path="/tasks",
+        )
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_unowned"),
+    [
+        ("SELECT task.id FROM task WHERE task.owner_id = $1::VARCHAR", False),
+        ("INSERT INTO task (owner_id, title) VALUES ($1, $2) RETURNING id", False),
+        ("SELECT 1", False),
+        ("SELECT * FROM task", True),
+        ("SELECT owner_id FROM task WHERE id = $1", True),
+        ('UPDATE "task" SET title = $1 WHERE id = $2', True),
+        ("DELETE FROM public.task WHERE id = $1", True),
+        ("INSERT INTO task (title) VALUES ($1)", True),
+        ("SELECT n.id FROM note AS n JOIN task ON true", True),
+    ],
+)
+def test_the_suite_would_notice_a_statement_without_an_owner(
+    statement: str, is_unowned: bool
+) -> None:
+    assert bool(unowned([statement])) == is_unowned

@@ -1,0 +1,53 @@
+"""One request, one database round trip: counted on the wire, not in our own code."""
+
+import httpx
+import pytest
+
+from tests.server import Server
+from tests.test_tasks import TASKS, create
+
+REQUESTS = {
+    "createTask": ("POST", TASKS, {"title": "x"}),
+    "listTasks": ("GET", f"{TASKS}?sort=-updated_at&completed=false&q=x&limit=2", None),
+    "getTask": ("GET", TASKS + "/{id}", None),
+    "updateTask": ("PATCH", TASKS + "/{id}", {"title": "y", "completed": True}),
+    "updateTask of nothing": ("PATCH", TASKS + "/{id}", {}),
+    "toggleTask": ("POST", TASKS + "/{id}/toggle", None),
+    "deleteTask": ("DELETE", TASKS + "/{id}", None),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_an_operation_is_one_statement_and_one_round_trip(
+    server: Server, alice: httpx.Client, name: str
+) -> None:
+    method, path, body = REQUESTS[name]
+    create(alice)
+
+    for _ in range(10):
+        url = path.replace("{id}", str(create(alice)["id"]))
+        with server.wire.recording() as sent:
+            response = alice.request(method, url, json=body)
+        assert response.is_success
+        assert sent.executions == 1
+        assert not any(s.startswith(("BEGIN", "COMMIT", "ROLLBACK")) for s in sent.statements)
+    # Only when psycopg prepares a statement, at its sixth use on a connection, there is one more.
+    assert sent.round_trips == 1
+
+
+def test_a_request_that_is_refused_does_not_reach_the_database(
+    server: Server, alice: httpx.Client, nobody: httpx.Client
+) -> None:
+    with server.wire.recording() as sent:
+        assert alice.post(TASKS, json={"title": ""}).status_code == 422
+        assert nobody.get(TASKS).status_code == 401
+        assert nobody.get("/health/live").status_code == 200
+
+    assert sent.round_trips == 0
+
+
+def test_readiness_is_one_cheap_query(server: Server, nobody: httpx.Client) -> None:
+    with server.wire.recording() as sent:
+        assert nobody.get("/health/ready").status_code == 200
+
+    assert (sent.statements, sent.round_trips) == (["SELECT 1"], 1)
