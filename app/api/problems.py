@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import MISSING, BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db.engine import DatabaseUnavailableError
@@ -71,8 +72,22 @@ def _problem(
     return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
 
 
-async def _http(_request: Request, error: HTTPException) -> Response:
-    return _problem(error.status_code, error.detail, headers=error.headers)
+async def _http(request: Request, error: HTTPException) -> Response:
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Starlette names the methods of one route, but there may be more at this path.
+        headers = {"Allow": ", ".join(_methods(request))}
+    return _problem(error.status_code, error.detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    asked = {key: request.scope[key] for key in ("type", "path", "root_path", "headers")}
+    routes = request.app.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> Response:

@@ -1,0 +1,49 @@
+"""Schemathesis against a running server: ``python -m tests.fuzz SEED EXAMPLES``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic.command import upgrade
+from alembic.config import Config
+
+from app.db.embedded import scratch_database
+from tests.server import serve
+
+ROOT = Path(__file__).parent.parent
+
+
+def fuzz(url: str, *, seed: int, examples: int, schema: str = "openapi.json") -> None:
+    """Run all phases and checks, and raise CalledProcessError if one of them fails.
+
+    Args:
+        url: where the server is.
+        seed: the same seed makes the same requests.
+        examples: how many requests to make of each kind, for each operation.
+        schema: the document to go by, a file or a URL.
+    """
+    program = Path(sys.executable).with_name("schemathesis")
+    options = [f"--url={url}", f"--seed={seed}", f"--max-examples={examples}"]
+    subprocess.run(
+        [program, "--config-file=tests/schemathesis.toml", "run", schema, *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # where it finds our own checks
+        check=True,
+    )
+
+
+def main() -> None:
+    """Fuzz a server of its own."""
+    seed, examples = map(int, sys.argv[1:])
+    with scratch_database() as database:
+        upgrade(Config(toml_file="pyproject.toml"), "head")
+        with serve(database) as server:
+            try:
+                fuzz(server.url, seed=seed, examples=examples)
+            except subprocess.CalledProcessError:
+                sys.exit(f"Schemathesis found failures: see above; the seed was {seed}")
+
+
+if __name__ == "__main__":
+    main()

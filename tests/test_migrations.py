@@ -1,0 +1,123 @@
+"""The migrations build what the models say, and the database refuses what the models refuse."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import URL, create_engine
+from sqlmodel import SQLModel
+
+from app.models import Task
+from tests.conftest import MakeDatabase
+
+ROOT = Path(__file__).parent.parent
+
+DESCRIBE = """
+    SELECT 'column', table_name, column_name, data_type, collation_name, is_nullable, column_default
+      FROM information_schema.columns WHERE table_schema = 'public'
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', ''
+      FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'index', tablename, indexname, indexdef, '', '', ''
+      FROM pg_indexes WHERE schemaname = 'public'
+"""
+
+
+def alembic(url: URL, *arguments: str) -> subprocess.Popen[str]:
+    """Start Alembic, as ``just migrate`` does."""
+    environment = {**os.environ, "DATABASE_URL": url.render_as_string(hide_password=False)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(url: URL, *arguments: str) -> None:
+    """Run Alembic to its end."""
+    process = alembic(url, *arguments)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+
+
+def description(url: URL) -> set[tuple[str, ...]]:
+    """Every column, constraint and index of a database but Alembic's own."""
+    with connect(url) as connection:
+        return {row for row in connection.execute(DESCRIBE) if row[1] != "alembic_version"}
+
+
+def connect(url: URL) -> psycopg.Connection:
+    """Connect without the application."""
+    return psycopg.connect(
+        url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
+    )
+
+
+def test_up_down_and_up_again_build_what_the_models_say(make_database: MakeDatabase) -> None:
+    migrated, modelled = make_database(), make_database()
+    engine = create_engine(modelled)
+    SQLModel.metadata.create_all(engine, tables=[Task.__table__])  # type: ignore[attr-defined]
+    engine.dispose()
+
+    run(migrated, "upgrade", "head")
+    assert description(migrated) == description(modelled)
+    run(migrated, "check")
+    run(migrated, "downgrade", "base")
+    assert description(migrated) == set()
+    run(migrated, "upgrade", "head")
+    assert description(migrated) == description(modelled)
+
+
+def test_processes_that_migrate_at_once_do_not_collide(make_database: MakeDatabase) -> None:
+    url = make_database()
+
+    processes = [alembic(url, "upgrade", "head") for _ in range(3)]
+
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+
+
+def test_migrations_keep_the_rows(make_database: MakeDatabase) -> None:
+    url = make_database()
+    run(url, "upgrade", "head")
+    with connect(url) as connection:
+        connection.execute(INSERT, {**ROW})
+        run(url, "upgrade", "head")
+        assert connection.execute("SELECT title FROM task").fetchall() == [("Buy milk",)]
+
+
+INSERT = """
+    INSERT INTO task (owner_id, id, created_at, updated_at, title, description, completed)
+    VALUES (%(owner_id)s, gen_random_uuid(), now(), now(), %(title)s, %(description)s, false)
+"""
+ROW = {"owner_id": "owner", "title": "Buy milk", "description": None}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("owner_id", ""),
+        ("owner_id", "a b"),
+        ("owner_id", "é"),
+        ("owner_id", "x" * 256),
+        ("owner_id", None),
+        ("title", ""),
+        ("title", " \u3000"),
+        ("title", "a\nb"),
+        ("title", "x" * 201),
+        ("title", None),
+        ("description", "x" * 5001),
+    ],
+)
+def test_the_database_refuses_what_the_models_refuse(
+    database: URL, column: str, value: str | None
+) -> None:
+    with connect(database) as connection, pytest.raises((psycopg.DataError, psycopg.IntegrityError)):
+        connection.execute(INSERT, {**ROW, column: value})
