@@ -1,18 +1,53 @@
-# The commands of this project. `just` lists them.
+# The commands of this project; `just` alone lists them.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
 
-python := "uv run --quiet python"
+run := "uv run --quiet"
 
-# Without DATABASE_URL, the commands that need a database use the one that `just serve` uses.
-with_database := python + " -m app.db.embedded ${DATA_DIR:-.data}"
-with_scratch_database := "scratch=$(mktemp -d); trap 'rm -rf \"$scratch\"' EXIT; unset DATABASE_URL;" + python + " -m app.db.embedded \"$scratch\""
+# The database of DATABASE_URL or, if it is not set, the one that `just serve` brings.
+database := run + " python -m app.db.embedded"
 
-# List the commands.
+# A new database, which is gone afterwards.
+scratch := database + " --scratch"
+
 [private]
 default:
     @just --list --unsorted
 
-# Start the API with reload, on a PostgreSQL of its own unless DATABASE_URL is set.
+# Serve the API with reload, on a PostgreSQL of its own unless DATABASE_URL is set
 serve:
-    @{{ python }} -m app
+    @{{ run }} python -m app
+
+# Run the tests, in parallel and in random order; arguments go to pytest
+test *arguments:
+    {{ run }} pytest --numprocesses=auto "$@"
+
+# Check format, lint, types, pinned versions, and that openapi.json and migrations are up to date
+check:
+    {{ run }} ruff format --check || (echo "run: uv run ruff format" >&2; exit 1)
+    {{ run }} ruff check
+    {{ run }} mypy
+    {{ run }} python .ci/pins.py --check
+    {{ run }} python -m app.openapi --check
+    {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
+
+# Fuzz the API with Schemathesis, on a server and a database of its own
+fuzz seed="1" examples="250":
+    {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
+
+# Write openapi.json
+openapi:
+    {{ run }} python -m app.openapi
+
+# Upgrade the database to the newest migration
+migrate:
+    {{ database }} alembic upgrade head
+
+# Write a migration for what has changed in the models: just migration "add a due date"
+migration message:
+    {{ scratch }} bash -c 'alembic upgrade head && alembic revision --autogenerate --message "$0"' "$1"
+
+# Upgrade all dependencies and pin their versions
+lock:
+    {{ run }} python .ci/pins.py

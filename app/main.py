@@ -7,9 +7,11 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import health, problems, tasks
+from app.api.headers import EXPOSED, ResponseHeaders
 from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, read_settings
 from app.db.engine import Database
@@ -56,7 +58,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
-        middleware=[Middleware(problems.UnexpectedErrors)],
+        middleware=[
+            Middleware(ResponseHeaders),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED,
+            ),
+            Middleware(problems.UnexpectedErrors),
+        ],
     )
     app.state.settings = settings
     app.include_router(health.router)

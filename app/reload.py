@@ -24,9 +24,13 @@ def create_app_that_follows() -> FastAPI:
 
 
 def _follow(reloader: psutil.Process, *launchers: psutil.Process) -> None:
-    while reloader.is_running() and all(launcher.is_running() for launcher in launchers):
+    while all(map(_is_alive, [reloader, *launchers])):
         time.sleep(0.5)
-    if reloader.is_running():
-        reloader.terminate()
+    if _is_alive(reloader):
+        reloader.terminate()  # it stops this process and the database
     else:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -41,7 +41,9 @@ def make_database() -> Iterator[MakeDatabase]:
     """A function that makes an empty database, which is gone after the run."""
     postgres = make_url(os.environ["TEST_DATABASE_URL"]).set(drivername="postgresql")
     names = []
-    with psycopg.connect(postgres.render_as_string(False), autocommit=True) as connection:
+    with psycopg.connect(
+        postgres.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
 
         def make() -> URL:
             names.append(f"test_{uuid4().hex}")

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from sqlmodel import SQLModel
 
-
 _TOUCHES = re.compile(
     r"\b(?:FROM|JOIN|UPDATE|INTO|USING)\s+(?:ONLY\s+)?\"?(?:\w+\"?\.\"?)?(\w+)\"?", re.IGNORECASE
 )

@@ -10,12 +10,19 @@ import anyio.from_thread
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL
 
 from app.config import Settings
 from app.main import create_app
 from tests import notes
 from tests.wire import Wire
+
+
+class SuiteSettings(Settings):
+    """Settings that do not come from the ``.env`` of whoever runs the suite."""
+
+    model_config = SettingsConfigDict(env_file=None)
 
 
 @dataclass
@@ -38,7 +45,7 @@ def serve(database: URL, **settings: Any) -> Iterator[Server]:
     with anyio.from_thread.start_blocking_portal(backend_options={"use_uvloop": True}) as portal:
         wire = Wire(database)
         with portal.wrap_async_context_manager(wire.listening()) as url:
-            app = create_app(Settings(_env_file=None, database_url=url, **settings))
+            app = create_app(SuiteSettings(database_url=url, **settings))
             app.include_router(notes.router, prefix="/api/v1")
             config = uvicorn.Config(app, log_level="warning", proxy_headers=False)
             server = uvicorn.Server(config)

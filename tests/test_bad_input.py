@@ -24,12 +24,12 @@ def assert_problem(response: httpx.Response, status: int, *pointers: str) -> Non
     assert [error["pointer"] for error in problem.get("errors", [])] == list(pointers)
 
 
-NOT_A_TITLE = [
+NOT_A_TITLE: list[object] = [
     None, 1, True, [], {}, "", " ", "\u3000\u00a0", "x" * 201, "a\0b", "a\r\nb", "a\nb", "a\tb",
     "\x7f", "\x85", "a\u2028b",
 ]  # fmt: skip
 NOT_A_DESCRIPTION = [1, False, [], {}, "x" * 5001, "a\0b"]
-NOT_A_BOOLEAN = [None, 0, 1, "true", "yes", "", [], {}]
+NOT_A_BOOLEAN: list[object] = [None, 0, 1, "true", "yes", "", [], {}]
 BAD_FIELDS = [
     *(("title", value) for value in NOT_A_TITLE),
     *(("description", value) for value in NOT_A_DESCRIPTION),

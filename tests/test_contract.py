@@ -59,9 +59,7 @@ def test_the_document_does_not_depend_on_the_settings(monkeypatch: pytest.Monkey
 
 def test_operations_have_the_names_of_the_contract() -> None:
     document = create_app(Settings.model_construct()).openapi()
-    operations = [
-        operation for item in document["paths"].values() for operation in item.values()
-    ]
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
 
     assert {operation["operationId"] for operation in operations} == {
         "createTask",

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, create_engine
 from sqlmodel import SQLModel
 
-from app.models import Task
+from app.models.task import Task
 from tests.conftest import MakeDatabase
 
 ROOT = Path(__file__).parent.parent
@@ -119,5 +119,8 @@ ROW = {"owner_id": "owner", "title": "Buy milk", "description": None}
 def test_the_database_refuses_what_the_models_refuse(
     database: URL, column: str, value: str | None
 ) -> None:
-    with connect(database) as connection, pytest.raises((psycopg.DataError, psycopg.IntegrityError)):
+    with (
+        connect(database) as connection,
+        pytest.raises((psycopg.DataError, psycopg.IntegrityError)),
+    ):
         connection.execute(INSERT, {**ROW, column: value})

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from fastcrud import AccessDenied
 from sqlalchemy import URL, select, text
@@ -18,7 +17,6 @@ from app.db.engine import Database, OwnerMissingError
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
-
 
 CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
     lambda crud: crud.create({"title": "x"}),

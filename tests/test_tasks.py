@@ -17,7 +17,7 @@ def create(client: httpx.Client, title: str = "Buy milk", **fields: object) -> d
     return task
 
 
-def titles(client: httpx.Client, **parameters: object) -> list[str]:
+def titles(client: httpx.Client, **parameters: str | int) -> list[str]:
     """The titles in a list, in its order."""
     response = client.get(TASKS, params=parameters)
     assert response.status_code == 200, response.text
@@ -191,7 +191,7 @@ class TestList:
             ("_", ["snake_case"]),
             ("\\", ["back\\slash"]),
             ("'", []),
-            ("", ["100%", "snake_case", "back\\slash", "école", "Hauptstraße", "Errands", "Buy MILK"][::-1]),
+            ("x", []),
         ],
     )
     def test_finds_text_in_any_case_and_takes_no_character_for_a_pattern(
@@ -212,15 +212,16 @@ class TestList:
         query = {"sort": sort, "q": "X"}
         expected = titles(alice, **query)
 
-        seen, pages, cursor = [], 0, {}
-        while cursor is not None:
-            page = alice.get(TASKS, params={**query, "limit": limit, **cursor}).json()
-            assert len(page["items"]) <= limit
-            seen += [item["title"] for item in page["items"]]
-            pages += 1
-            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+        page = alice.get(TASKS, params={**query, "limit": limit}).json()
+        pages = [page]
+        while page["next_cursor"]:
+            following = {**query, "limit": limit, "cursor": page["next_cursor"]}
+            page = alice.get(TASKS, params=following).json()
+            pages.append(page)
 
-        assert (seen, pages) == (expected, -(-7 // limit))
+        assert [item["title"] for page in pages for item in page["items"]] == expected
+        assert [len(page["items"]) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+        assert len(pages) == -(-7 // limit)
 
     @pytest.mark.parametrize("sort", ["created_at", "-created_at", "updated_at", "-updated_at"])
     def test_skips_and_repeats_nothing_while_others_come_and_go(

@@ -1,8 +1,10 @@
 """What is stored and what is shown: tables and schemas, no I/O.
 
-Importing the package registers every table with ``SQLModel.metadata``: list new models here.
+Importing the package imports each of its modules, so that ``SQLModel.metadata`` has every table.
 """
 
-from app.models.task import Task
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["Task"]
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

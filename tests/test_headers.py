@@ -1,0 +1,113 @@
+"""Every response has an id, forbids caching, and can be read by pages of the allowed origins."""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import URL
+
+from tests.server import Server, serve
+
+TASKS = "/api/v1/tasks"
+PAGE = "https://app.example.com"
+PATHS = [(TASKS, 200), (f"{TASKS}?limit=0", 422), (f"{TASKS}/{uuid4()}", 404), ("/nowhere", 404)]
+
+
+@pytest.fixture(scope="module")
+def open_server(database: URL) -> Iterator[Server]:
+    """A server that pages of one origin may call."""
+    with serve(database, cors_origins=f"{PAGE}, https://other.example.com") as server:
+
+        @server.app.get("/fails")
+        async def fails() -> None:
+            raise ZeroDivisionError("a secret")
+
+        yield server
+
+
+@pytest.mark.parametrize(("path", "status"), [*PATHS, ("/fails", 500)])
+def test_every_response_has_them(open_server: Server, path: str, status: int) -> None:
+    with open_server.client("alice") as client:
+        response = client.get(path, headers={"Origin": PAGE})
+
+    assert response.status_code == status
+    assert UUID(response.headers["x-request-id"])
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["access-control-allow-origin"] == PAGE
+    assert set(response.headers["access-control-expose-headers"].split(", ")) == {
+        "Location",
+        "ETag",
+        "X-Request-ID",
+        "Retry-After",
+    }
+
+
+def test_an_unexpected_error_tells_nothing(
+    open_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_server.client("alice") as client:
+        response = client.get("/fails")
+
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "The server failed to answer.",
+    }
+    assert "ZeroDivisionError: a secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("abc-123", True), ("~" * 128, True), ("x" * 129, False), ("a b", False), ("", False)],
+)
+def test_the_callers_request_id_is_kept_if_it_is_well_formed(
+    alice: httpx.Client, sent: str, kept: bool
+) -> None:
+    response = alice.get(TASKS, headers={"X-Request-ID": sent})
+
+    assert (response.headers["x-request-id"] == sent) == kept
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_a_page_may_ask_for_any_method_with_the_identity(open_server: Server, method: str) -> None:
+    preflight = {
+        "Origin": PAGE,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "x-user-id, content-type, if-match",
+    }
+    with open_server.client() as client:
+        response = client.options(TASKS, headers=preflight)
+
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == PAGE
+    assert method in response.headers["access-control-allow-methods"]
+    assert "x-user-id" in response.headers["access-control-allow-headers"]
+
+
+def test_a_page_of_another_origin_may_not(open_server: Server) -> None:
+    with open_server.client("alice") as client:
+        response = client.get(TASKS, headers={"Origin": "https://evil.example.com"})
+
+    assert "access-control-allow-origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (TASKS, {"GET", "POST"}),
+        (f"{TASKS}/{uuid4()}", {"GET", "PATCH", "DELETE"}),
+        (f"{TASKS}/{uuid4()}/toggle", {"POST"}),
+        ("/health/live", {"GET"}),
+    ],
+)
+def test_a_method_that_is_not_there_is_told_which_are(
+    alice: httpx.Client, path: str, allowed: set[str]
+) -> None:
+    response = alice.put(path)
+
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == allowed

@@ -1,0 +1,130 @@
+"""The README's commands and snippets do what it says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from tests.server import Server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    """The text under a heading."""
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def blocks(title: str) -> list[tuple[str, str]]:
+    """The code blocks under a heading: language and text."""
+    return BLOCK.findall(section(title))
+
+
+def shape(value: Any) -> Any:
+    """A JSON value without what is new each time: ids and times."""
+    match value:
+        case dict():
+            return {key: shape(item) for key, item in value.items()}
+        case list():
+            return [shape(item) for item in value]
+        case str():
+            return re.sub(r"^([0-9a-f-]{36}|\d{4}-\d\d-\d\dT[\d:.]+Z)$", "…", value)
+    return value
+
+
+def test_the_example_requests_answer_as_shown(server: Server, owner: str) -> None:
+    examples = blocks("The API by example")
+    task_id, shown = "", 0
+
+    for (language, command), (following, answer) in zip(
+        examples, [*examples[1:], ("", "")], strict=True
+    ):
+        if language != "bash":
+            continue
+        here = command.replace("http://127.0.0.1:8000", server.url).replace("alice", owner)
+        output = subprocess.run(
+            ["bash", "-c", here],
+            env={**os.environ, "ID": task_id},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        if following == "json":
+            assert shape(json.loads(output)) == shape(json.loads(answer)), command
+            shown += 1
+        if not task_id:
+            task_id = json.loads(output)["id"]
+    assert shown == 5
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what is in the repository, to change as the README says."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for name in names:
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    return tmp_path
+
+
+def follow(title: str, copy: Path) -> None:
+    """Do what a section says, in a copy of the repository."""
+    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
+    files = iter(re.findall(r"(?:is|are) in `(app/[\w/.]+)`:\n", section(title)))
+    for language, text in blocks(title):
+        if language == "python":
+            (copy / next(files)).write_text(text)
+        if language == "diff":
+            subprocess.run(["patch", "-p1"], cwd=copy, input=text, text=True, check=True)
+        if language == "bash":
+            subprocess.run(
+                ["bash", "-euc", text], cwd=copy, env=environment, check=True, timeout=100
+            )
+    (migration,) = {path.name for path in (copy / "migrations/versions").glob("*.py")} - {
+        path.name for path in (ROOT / "migrations/versions").glob("*.py")
+    }
+    subprocess.run(
+        ["ruff", "check", "app", f"migrations/versions/{migration}"], cwd=copy, check=True
+    )
+    subprocess.run(["ruff", "format", "--check", "app", "migrations"], cwd=copy, check=True)
+
+
+def test_adding_a_field_takes_what_the_readme_says(copy: Path) -> None:
+    follow("Adding a field", copy)
+
+    schemas = json.loads((copy / "openapi.json").read_text())["components"]["schemas"]
+    (migration,) = (copy / "migrations/versions").glob("*_add_task_priority.py")
+    assert "priority" in schemas["TaskCreate"]["properties"]
+    assert "priority" in schemas["TaskRead"]["required"]
+    assert "ck_task_priority_minimum_1" in migration.read_text()
+
+
+def test_adding_a_resource_takes_what_the_readme_says(copy: Path) -> None:
+    follow("Adding a resource", copy)
+
+    document = json.loads((copy / "openapi.json").read_text())
+    (migration,) = (copy / "migrations/versions").glob("*_create_notes.py")
+    assert set(document["paths"]["/api/v1/notes"]) == {"get", "post"}
+    assert set(document["paths"]["/api/v1/notes/{id}"]) == {"get", "patch", "delete"}
+    assert 'op.create_table(\n        "note"' in migration.read_text()
+
+
+def test_every_setting_is_described() -> None:
+    described = set(re.findall(r"^\| `([A-Z_]+)`", section("Settings"), re.MULTILINE))
+    assert described == {name.upper() for name in Settings.model_fields}

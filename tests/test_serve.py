@@ -1,0 +1,213 @@
+"""``just serve`` brings a database, keeps its data whatever ends it, and says where things are."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import URL
+
+from app.db.embedded import embedded_postgres
+
+ROOT = Path(__file__).parent.parent
+ALICE = {"X-User-ID": "alice"}
+
+
+@dataclass
+class Process:
+    """A command that serves the API, in a process group of its own."""
+
+    popen: subprocess.Popen[str]
+    url: str
+
+    def wait_until_ready(self) -> None:
+        """Return once the API answers."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.popen.poll() is None, self.popen.communicate()[0]
+            try:
+                if httpx.get(f"{self.url}/health/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        pytest.fail("not ready after a minute")
+
+    def end(self, signal_: signal.Signals) -> str:
+        """Send a signal to the group, as a terminal does on Ctrl-C, and return the output."""
+        os.killpg(self.popen.pid, signal_)
+        return self.output()
+
+    def output(self) -> str:
+        """Return what it printed, once it has ended."""
+        return self.popen.communicate(timeout=30)[0]
+
+    def titles(self) -> list[str]:
+        """The titles of Alice's tasks."""
+        items = httpx.get(f"{self.url}/api/v1/tasks", headers=ALICE).json()["items"]
+        return [item["title"] for item in items]
+
+    def create(self, title: str) -> None:
+        """Create a task for Alice."""
+        response = httpx.post(f"{self.url}/api/v1/tasks", headers=ALICE, json={"title": title})
+        assert response.status_code == 201
+
+
+def start(command: list[str], **environment: str) -> Process:
+    """Start a command that serves the API on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    popen = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port), "UV_NO_SYNC": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    return Process(popen, f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def serving(command: list[str], **environment: str) -> Iterator[Process]:
+    """Serve, and leave nothing behind."""
+    process = start(command, **environment)
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        if process.popen.poll() is None:
+            process.end(signal.SIGTERM)
+        process.output()
+
+
+SERVE = [sys.executable, "-m", "app"]
+
+
+def postgres_of(folder: Path) -> list[psutil.Process]:
+    """The processes of the PostgreSQL in a folder."""
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "postgres"
+        and str(folder) in " ".join(process.info["cmdline"] or [])
+    ]
+
+
+def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder with a space"
+    environment = {"DATA_DIR": str(folder)}
+
+    with serving(["just", "serve"], **environment) as process:
+        process.create("before Ctrl-C")
+        output = process.end(signal.SIGINT)
+    assert f"API       {process.url}/api/v1" in output
+    assert f"Docs      {process.url}/docs" in output
+    assert "Database  postgresql" in output
+    assert postgres_of(folder) == []
+
+    with serving(SERVE, **environment) as process:
+        assert process.titles() == ["before Ctrl-C"]
+        process.create("before kill")
+        process.popen.terminate()
+        process.popen.wait(30)
+    assert postgres_of(folder) == []
+
+    with serving(SERVE, **environment) as process:
+        process.create("before kill -9")
+        process.popen.kill()
+        process.popen.wait(30)
+
+    with serving(SERVE, **environment) as process:
+        process.create("before kill -9 of everything")
+        for postgres in postgres_of(folder):
+            postgres.kill()
+        process.end(signal.SIGKILL)
+
+    with serving(SERVE, **environment) as process:
+        assert process.titles() == [
+            "before kill -9 of everything",
+            "before kill -9",
+            "before kill",
+            "before Ctrl-C",
+        ]
+
+
+def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
+    long = tmp_path / ("long" * 30)
+    with (
+        serving(SERVE, DATA_DIR=str(tmp_path / "one")) as one,
+        serving(SERVE, DATA_DIR=str(long)) as two,
+    ):
+        one.create("in one")
+        two.create("in two")
+
+        assert (one.titles(), two.titles()) == (["in one"], ["in two"])
+
+
+def test_the_server_follows_whoever_started_it(tmp_path: Path) -> None:
+    with serving(["just", "serve"], DATA_DIR=str(tmp_path)) as process:
+        descendants = psutil.Process(process.popen.pid).children(recursive=True)
+        process.popen.kill()
+        _, alive = psutil.wait_procs(descendants, timeout=20)
+
+    assert alive == []
+
+
+def test_a_database_of_ones_own_is_served_instead(database: URL, tmp_path: Path) -> None:
+    url = database.render_as_string(hide_password=False)
+
+    with serving(SERVE, DATABASE_URL=url, DATA_DIR=str(tmp_path / "unused")) as process:
+        process.create("in my own database")
+        assert process.titles()[0] == "in my own database"
+
+    assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({}, "DATABASE_URL is not set: set it to a PostgreSQL URL, or run `just serve`, which"),
+        ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL: is not a PostgreSQL URL"),
+        ({"DATABASE_URL": "u:secret@h"}, "DATABASE_URL: is not a URL"),
+        ({"DATABASE_URL": "postgres://h/d", "LOG_LEVEL": "loud"}, "LOG_LEVEL: Input should be"),
+        ({"DATABASE_URL": "postgres://h/d", "DATABASE_POOL_SIZE": "0"}, "DATABASE_POOL_SIZE:"),
+        ({"DATABASE_URL": "postgres://h/d", "TRUSTED_PROXIES": "all"}, "TRUSTED_PROXIES:"),
+    ],
+)
+def test_a_start_without_good_settings_is_refused_in_one_line(
+    environment: dict[str, str], reason: str
+) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "app.main:app", "--port=0"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    lines = [line for line in process.stderr.splitlines() if not line.startswith("INFO")]
+    assert process.returncode != 0
+    assert len(lines) == 2
+    assert lines[0].startswith(f"ERROR:    {reason}")
+    assert lines[1] == "ERROR:    Application startup failed. Exiting."
+    assert "secret" not in process.stderr
+
+
+def test_users_of_one_folder_share_a_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path) as first:
+        with embedded_postgres(tmp_path) as second:
+            assert first == second
+        assert postgres_of(tmp_path)
+    assert postgres_of(tmp_path) == []
