@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import health, problems, tasks
 from app.api.headers import EXPOSED, ResponseHeaders
+from app.api.limits import BodyLimit
 from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, read_settings
 from app.db.engine import Database
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 expose_headers=EXPOSED,
             ),
             Middleware(problems.UnexpectedErrors),
+            Middleware(BodyLimit),
         ],
     )
     app.state.settings = settings

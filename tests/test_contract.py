@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 def test_schemathesis_finds_nothing(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
     fuzz(server.url, seed=1, examples=30)
 
-    assert "No issues found" in capfd.readouterr().out
+    assert "Tested: 6" in capfd.readouterr().out
 
 
 def test_schemathesis_finds_nothing_in_a_new_resource(

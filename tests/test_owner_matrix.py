@@ -58,8 +58,9 @@ def operations() -> list[Operation]:
             body = None
             if "requestBody" in operation:
                 reference = operation["requestBody"]["content"]["application/json"]["schema"]
-                fields = schemas[reference["$ref"].rpartition("/")[2]]["properties"]
-                body = {name: example(field) for name, field in fields.items()}
+                schema = schemas[reference["$ref"].rpartition("/")[2]]
+                names = schema.get("required", schema["properties"])
+                body = {name: example(schema["properties"][name]) for name in names}
             collection = path.partition("/{id}")[0]
             found.append(
                 Operation(operation["operationId"], method.upper(), path, collection, body)

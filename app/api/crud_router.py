@@ -1,7 +1,6 @@
 """The five generated operations of an owned resource."""
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -9,19 +8,16 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from fastcrud import EndpointCreator
 from pydantic import BaseModel
 
+from app.api.etags import IfMatch, IfNoneMatch, etag, is_current, tagged, versions
 from app.api.pagination import ListParameters, Page, list_parameters, page_schema
 from app.api.problems import documented
 from app.db.crud import OwnedCRUD
 from app.db.engine import Database
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 
-RowT = TypeVar("RowT")
+RowT = TypeVar("RowT", bound=ReadSchema)
 Endpoint = Callable[..., Awaitable[Any]]
 OwnerDependency = Callable[..., Awaitable[str]]
-LOCATION = {
-    "description": "Where the new item is.",
-    "schema": {"type": "string", "format": "uri-reference"},
-}
 ItemId = Annotated[UUID, Path(alias="id", description="Which one.")]
 
 
@@ -37,11 +33,7 @@ class OwnedRouter(APIRouter):
         super().__init__(
             prefix=path,
             tags=[path.strip("/")],
-            responses=documented(
-                HTTPStatus.UNAUTHORIZED,
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                HTTPStatus.SERVICE_UNAVAILABLE,
-            ),
+            responses=documented(401, 500, 503),
         )
 
         async def owned(
@@ -88,10 +80,16 @@ def owned_crud_router(
 
 
 def found(row: RowT | None) -> RowT:
-    """Return ``row``, or answer 404: the same for a stranger's row as for none at all."""
+    """Return a row, or answer 404: the same for a stranger's row as for an id that never was."""
     if row is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "There is nothing with this id.")
+        raise HTTPException(404, "There is nothing with this id.")
     return row
+
+
+def shown(row: RowT | None, response: Response) -> RowT:
+    """Return a row, and give the response its entity tag, or answer 404."""
+    response.headers["ETag"] = etag(found(row))
+    return found(row)
 
 
 class _OwnedEndpointCreator(EndpointCreator):
@@ -128,7 +126,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             request: Request,
             response: Response,
         ) -> ReadSchema:
-            row = await owned.create(item.model_dump())
+            row = shown(await owned.create(item.model_dump()), response)
             response.headers["Location"] = f"{request.url.path}/{row.id}"
             return row
 
@@ -137,9 +135,15 @@ class _OwnedEndpointCreator(EndpointCreator):
 
     def _read_item(self) -> Endpoint:
         async def get(
-            id_: ItemId, owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)]
-        ) -> ReadSchema:
-            return found(await owned.get(id_))
+            id_: ItemId,
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            response: Response,
+            if_none_match: IfNoneMatch = None,
+        ) -> ReadSchema | Response:
+            row = shown(await owned.get(id_), response)
+            if is_current(if_none_match, row):
+                return Response(None, 304, response.headers)
+            return row
 
         return get
 
@@ -165,25 +169,30 @@ class _OwnedEndpointCreator(EndpointCreator):
             id_: ItemId,
             item: BaseModel,
             owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            response: Response,
+            if_match: IfMatch = None,
         ) -> ReadSchema:
-            return found(await owned.update(id_, item.model_dump()))
+            row = await owned.update(id_, item.model_dump(), versions(if_match))
+            return shown(row, response)
 
         update.__annotations__["item"] = self.update_schema
         return update
 
     def _delete_item(self) -> Endpoint:
         async def delete(
-            id_: ItemId, owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)]
+            id_: ItemId,
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            if_match: IfMatch = None,
         ) -> None:
-            found(await owned.delete(id_))
+            found(await owned.delete(id_, versions(if_match)))
 
         return delete
 
     def add_routes_to_router(self) -> None:  # type: ignore[override]
         """Add the routes, each with what the contract says of it."""
         name = self.model.__name__
-        item = f"/{{{self.primary_key_names[0]}}}"
         one, many = name.lower(), self.router.prefix.strip("/")
+        item = f"/{{{self.primary_key_names[0]}}}"
         add = self.router.add_api_route
         add(
             "",
@@ -191,12 +200,9 @@ class _OwnedEndpointCreator(EndpointCreator):
             methods=["POST"],
             operation_id=f"create{name}",
             summary=f"Create a {one}",
-            status_code=HTTPStatus.CREATED,
+            status_code=201,
             response_model=self.select_schema,
-            responses={
-                HTTPStatus.CREATED: {"headers": {"Location": LOCATION}},
-                **documented(HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY),
-            },
+            responses={201: tagged("Location"), **documented(400, 409, 413, 415, 422)},
         )
         add(
             "",
@@ -205,7 +211,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             operation_id=f"list{many.title().replace('-', '')}",
             summary=f"List {many}, a page at a time",
             response_model=self.page_schema,
-            responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+            responses=documented(422),
         )
         add(
             item,
@@ -214,7 +220,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             operation_id=f"get{name}",
             summary=f"Get a {one}",
             response_model=self.select_schema,
-            responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+            responses={200: tagged(), 304: tagged(), **documented(404, 422)},
         )
         add(
             item,
@@ -223,9 +229,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             operation_id=f"update{name}",
             summary=f"Change some fields of a {one}",
             response_model=self.select_schema,
-            responses=documented(
-                HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY
-            ),
+            responses={200: tagged(), **documented(400, 404, 412, 413, 415, 422)},
         )
         add(
             item,
@@ -233,6 +237,6 @@ class _OwnedEndpointCreator(EndpointCreator):
             methods=["DELETE"],
             operation_id=f"delete{name}",
             summary=f"Delete a {one}",
-            status_code=HTTPStatus.NO_CONTENT,
-            responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+            status_code=204,
+            responses=documented(404, 412, 422),
         )

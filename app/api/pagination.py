@@ -1,7 +1,6 @@
 """Lists, a page at a time: their parameters, cursor and envelope."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -19,30 +18,26 @@ from pydantic import (
 from app.db.crud import Position
 from app.models.fields import Text
 from app.models.owned import Owned, ReadSchema
+from app.models.time import from_microseconds, to_microseconds
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 
 # Microseconds since 1970, and the 16 bytes of an id. 24 bytes are 32 characters of base64url.
 _CURSOR = Struct(">q16s")
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 Cursor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="Where a page starts.")]
 
 
 def encode_cursor(position: Position) -> str:
     """Return the cursor of the page that starts after ``position``."""
-    microseconds = (position.value - _EPOCH) // _MICROSECOND
-    return urlsafe_b64encode(_CURSOR.pack(microseconds, position.id.bytes)).decode()
+    packed = _CURSOR.pack(to_microseconds(position.value), position.id.bytes)
+    return urlsafe_b64encode(packed).decode()
 
 
 def decode_cursor(cursor: str) -> Position:
     """Return the position in a cursor. Whatever fits `Cursor` is one: there is no invalid time."""
     microseconds, id_ = _CURSOR.unpack(urlsafe_b64decode(cursor))
-    microseconds = min(max(microseconds, _FIRST), _LAST)
-    return Position(_EPOCH + microseconds * _MICROSECOND, UUID(bytes=id_))
+    return Position(from_microseconds(microseconds), UUID(bytes=id_))
 
 
 class ListParameters(BaseModel):

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.db.engine import DatabaseUnavailableError
+from app.db.crud import RowChangedError
+from app.db.engine import DatabaseUnavailableError, DuplicateError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -47,10 +48,30 @@ class ProblemDetails(BaseModel):
     ] = MISSING
 
 
-def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to say who is asking.",
+            "schema": {"type": "string", "const": "APIKey"},
+        }
+    },
+    503: {
+        "Retry-After": {
+            "description": "Seconds to wait before the next attempt.",
+            "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 60},
+        }
+    },
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` argument of a route that can answer with these errors."""
     return {
-        int(status): {"model": ProblemDetails, "description": _phrase(status)}
+        status: {
+            "model": ProblemDetails,
+            "description": _phrase(status),
+            "headers": _HEADERS.get(status, {}),
+        }
         for status in statuses
     }
 
@@ -64,7 +85,7 @@ def _problem(
 ) -> Response:
     problem = ProblemDetails(
         type="about:blank",
-        title=_phrase(HTTPStatus(status)),
+        title=_phrase(status),
         status=status,
         detail=detail,
         errors=errors,
@@ -92,12 +113,31 @@ def _methods(request: Request) -> list[str]:
 
 async def _invalid(_request: Request, error: RequestValidationError) -> Response:
     errors = error.errors()
+    if isinstance(error.body, bytes):  # FastAPI parses a body that says that it is JSON
+        return _problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be sent as application/json."
+        )
     if errors[0]["type"] == "json_invalid":
         return _problem(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.")
     return _problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Some parts of the request are not valid: see errors.",
-        errors=[InvalidPart(pointer=_pointer(e["loc"]), detail=_text(e["msg"])) for e in errors],
+        errors=[
+            InvalidPart(
+                pointer=_pointer(e["loc"]), detail=_text(e["msg"].removeprefix("Value error, "))
+            )
+            for e in errors
+        ],
+    )
+
+
+async def _duplicate(_request: Request, _error: DuplicateError) -> Response:
+    return _problem(HTTPStatus.CONFLICT, "There is an item with this id already.")
+
+
+async def _changed(_request: Request, _error: RowChangedError) -> Response:
+    return _problem(
+        HTTPStatus.PRECONDITION_FAILED, "The item has changed since: read it again, then retry."
     )
 
 
@@ -113,6 +153,8 @@ async def _unavailable(_request: Request, error: DatabaseUnavailableError) -> Re
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     HTTPException: _http,
     RequestValidationError: _invalid,
+    DuplicateError: _duplicate,
+    RowChangedError: _changed,
     DatabaseUnavailableError: _unavailable,
 }
 """What answers which error, but for the unexpected ones."""
@@ -146,8 +188,8 @@ class UnexpectedErrors:
             await response(scope, receive, send)
 
 
-def _phrase(status: HTTPStatus) -> str:
-    return _RENAMED.get(status, status.phrase)
+def _phrase(status: int) -> str:
+    return _RENAMED.get(status, HTTPStatus(status).phrase)
 
 
 def _pointer(location: Sequence[int | str]) -> str:

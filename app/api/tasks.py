@@ -1,12 +1,12 @@
 """Tasks: the generated operations, and toggle."""
 
-from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Response
 from sqlmodel import col
 
-from app.api.crud_router import ItemId, found, owned_crud_router
+from app.api.crud_router import ItemId, owned_crud_router, shown
+from app.api.etags import IfMatch, tagged, versions
 from app.api.identity import current_owner
 from app.api.problems import documented
 from app.db.crud import OwnedCRUD
@@ -26,9 +26,13 @@ router = owned_crud_router(
     "/{id}/toggle",
     operation_id="toggleTask",
     summary="Complete a task, or reopen it",
-    responses=documented(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses={200: tagged(), **documented(404, 412, 422)},
 )
 async def toggle_task(
-    id_: ItemId, tasks: Annotated[OwnedCRUD[TaskRead], Depends(router.owned)]
+    id_: ItemId,
+    tasks: Annotated[OwnedCRUD[TaskRead], Depends(router.owned)],
+    response: Response,
+    if_match: IfMatch = None,
 ) -> TaskRead:
-    return found(await tasks.update(id_, {"completed": ~col(Task.completed)}))
+    flipped = {"completed": ~col(Task.completed)}
+    return shown(await tasks.update(id_, flipped, versions(if_match)), response)

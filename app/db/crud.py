@@ -1,31 +1,37 @@
 """FastCRUD, bound to an owner and with one statement an operation."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from fastcrud import AccessDenied, FastCRUD, PolicyConfig
 from fastcrud.crud.policy_enforcement import refuse_unwritable_data
 from sqlalchemy import (
+    ARRAY,
     BindParameter,
     ClauseElement,
     ColumnElement,
     Executable,
     Insert,
+    RowMapping,
     Select,
     String,
     Table,
-    Update,
+    any_,
     bindparam,
     delete,
     func,
     insert,
     or_,
+    select,
+    true,
     tuple_,
     update,
 )
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel import col
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.db.engine import OWNER, OwnedConnection, OwnerMissingError
 from app.models.owned import Owned, ReadSchema, creation_time, new_id
@@ -37,6 +43,15 @@ _NOT_WRITTEN = frozenset({"owner_id", "created_at", "updated_at"})
 _KEY: BindParameter[UUID] = bindparam("key")
 _LIMIT: BindParameter[int] = bindparam("limit")
 _SEARCH = bindparam("search", type_=String)
+_VERSIONS = bindparam("versions", type_=ARRAY(UTCDateTime))
+
+
+Versions = Collection[datetime]
+"""Versions of a row: the times of its last change."""
+
+
+class RowChangedError(Exception):
+    """The row is not in a version that was asked for."""
 
 
 class Position(NamedTuple):
@@ -91,18 +106,28 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         return bound
 
     async def create(self, values: Mapping[str, Any]) -> ReadT:  # type: ignore[override]
-        """Insert a row and return it. If ``values`` has no ``id``, it gets a new one."""
+        """Insert a row and return it.
+
+        Args:
+            values: by field. If there is no ``id`` among them, the row gets a new one.
+
+        Raises:
+            DuplicateError: the owner has a row with this id, or this unique value, already.
+        """
         refuse_unwritable_data(self.policy, self.model, "create", values)
         id_ = values.get("id") or new_id()
-        now = creation_time(id_)
+        created_at = creation_time(id_)
+        # A chosen id can be used again once the row is deleted, and then needs another entity tag.
+        updated_at = max(created_at, datetime.now(UTC)) if "id" in values else created_at
         statement = await self._built("create", self._insert)
-        row = {**values, "id": id_, "created_at": now, "updated_at": now}
-        return (await self._rows(statement, row))[0]
+        row = {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
+        return self._read((await self._rows(statement, row))[0])
 
     async def get(self, id_: UUID) -> ReadT | None:  # type: ignore[override]
         """Return a row, or None: another owner's row is no row."""
         statement = await self._built("get", self._select_one)
-        return next(iter(await self._rows(statement, {_KEY.key: id_})), None)
+        rows = await self._rows(statement, {_KEY.key: id_})
+        return self._read(rows[0]) if rows else None
 
     async def get_page(
         self,
@@ -127,10 +152,10 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         values = {**filters, _LIMIT.key: limit, _SEARCH.key: search}
         if after is not None:
             values |= {f"after_{sort.removeprefix('-')}": after.value, "after_id": after.id}
-        return await self._rows(statement, values)
+        return [self._read(row) for row in await self._rows(statement, values)]
 
     async def update(  # type: ignore[override]
-        self, id_: UUID, changes: Mapping[str, Any]
+        self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None = None
     ) -> ReadT | None:
         """Change a row and return it, or None if there is no such row.
 
@@ -138,30 +163,67 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             id_: the row's id.
             changes: new values by field, or SQL expressions for them. Without any the row stays
                 as it is, ``updated_at`` included.
+            versions: if given, ``updated_at`` must be one of them.
+
+        Raises:
+            RowChangedError: the row is of another version; it was not changed.
         """
         refuse_unwritable_data(self.policy, self.model, "update", changes)
         if not changes:
-            return await self.get(id_)
-        statement = await self._built("update", self._update_one)
-        values: dict[str, Any] = {_KEY.key: id_}
-        for field, change in changes.items():
-            if isinstance(change, ClauseElement):
-                statement = statement.values({field: change})
-            else:
-                values[field] = change
-        return next(iter(await self._rows(statement, values)), None)
+            row = await self.get(id_)
+            if row and versions is not None and row.updated_at not in versions:
+                raise RowChangedError
+            return row
+        expressions = {k: v for k, v in changes.items() if isinstance(v, ClauseElement)}
+        fields = tuple(changes.keys() - expressions.keys())
+        statement = await self._built(("update", *fields), lambda: self._update_one(fields))
+        if expressions:
+            statement = statement.values(expressions)
+        values = {_new(field): changes[field] for field in fields}
+        return await self._write(statement, {**values, _KEY.key: id_}, versions)
 
-    async def delete(self, id_: UUID) -> ReadT | None:  # type: ignore[override]
-        """Delete a row and return what it was, or None if there is no such row."""
+    async def delete(  # type: ignore[override]
+        self, id_: UUID, versions: Versions | None = None
+    ) -> ReadT | None:
+        """Delete a row and return what it was, or None if there is no such row.
+
+        Args:
+            id_: the row's id.
+            versions: if given, ``updated_at`` must be one of them.
+
+        Raises:
+            RowChangedError: the row is of another version; it was not deleted.
+        """
         statement = await self._built("delete", self._delete_one)
-        return next(iter(await self._rows(statement, {_KEY.key: id_})), None)
+        return await self._write(statement, {_KEY.key: id_}, versions)
 
-    async def _rows(self, statement: Executable, values: Mapping[str, Any]) -> list[ReadT]:
+    async def _write(
+        self,
+        write: ReturningUpdate[Any] | ReturningDelete[Any],
+        values: Mapping[str, Any],
+        versions: Versions | None,
+    ) -> ReadT | None:
+        if versions is None:
+            rows = await self._rows(write, values)
+            return self._read(rows[0]) if rows else None
+        # Still one statement: it writes, and tells a row of another version from no row.
+        one = await self._built("get", self._select_one)
+        written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
+        there = select(one.exists().label("is_there")).subquery("there")
+        statement = select(there, written).select_from(there.outerjoin(written, true()))
+        (row,) = await self._rows(statement, {**values, _VERSIONS.key: versions})
+        if row["id"] is None and row["is_there"]:
+            raise RowChangedError
+        return None if row["id"] is None else self._read(row)
+
+    async def _rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[RowMapping]:
         if self._connection is None:
             raise AccessDenied("access", self.model)
-        rows = await self._connection.rows(statement, values)
+        return await self._connection.rows(statement, values)
+
+    def _read(self, row: RowMapping) -> ReadT:
         # Not validated again: one odd stored row must not turn a list into an error.
-        return [self._read_schema.model_construct(**row) for row in rows]
+        return self._read_schema.model_construct(**row)
 
     async def _built(
         self, shape: Hashable, build: Callable[[], Awaitable[StatementT]]
@@ -202,20 +264,26 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         shown = (await self._select_one()).selected_columns
         return insert(self._table).values(owner_id=OWNER).returning(*shown)
 
-    async def _update_one(self) -> Update:
+    async def _update_one(self, fields: tuple[str, ...]) -> ReturningUpdate[Any]:
         one = await self._select_one()
         # Later than before, even if the clock stands still or goes back.
         later = self._table.c.updated_at + timedelta(microseconds=1)
         return (
             update(self._table)
             .where(_condition(one))
+            .values({field: bindparam(_new(field)) for field in fields})
             .values(updated_at=func.greatest(func.now(), later))
             .returning(*one.selected_columns)
         )
 
-    async def _delete_one(self) -> Executable:
+    async def _delete_one(self) -> ReturningDelete[Any]:
         one = await self._select_one()
         return delete(self._table).where(_condition(one)).returning(*one.selected_columns)
+
+
+def _new(field: str) -> str:
+    """The parameter of a field's new value; SQLAlchemy keeps the name of the field to itself."""
+    return f"new_{field}"
 
 
 def _condition(statement: Select[Any]) -> ColumnElement[bool]:

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import URL, Executable, RowMapping, String, bindparam, event
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -18,6 +19,10 @@ OWNER = bindparam("owner", type_=String)
 
 class DatabaseUnavailableError(Exception):
     """PostgreSQL is out of reach, has no free connection, or did not answer in time."""
+
+
+class DuplicateError(Exception):
+    """A row with this key, or with another value that must be unique, is there already."""
 
 
 class OwnerMissingError(Exception):
@@ -89,10 +94,16 @@ class OwnedConnection:
 
         Raises:
             OwnerMissingError: the statement does not bind `OWNER`; it was not sent.
+            DuplicateError: a unique value is there already; nothing was changed.
             DatabaseUnavailableError: the database is out of reach or too slow.
         """
         async with self._connect() as connection:
-            result = await connection.execute(statement, {**parameters, OWNER.key: self._owner})
+            try:
+                result = await connection.execute(statement, {**parameters, OWNER.key: self._owner})
+            except IntegrityError as error:
+                if isinstance(error.orig, UniqueViolation):
+                    raise DuplicateError from error
+                raise
             return result.mappings().all()
 
 

@@ -1,8 +1,10 @@
 """Field types that resources share. Their rules stand in the JSON Schema, for clients to know."""
 
+import re
 from typing import Annotated
+from uuid import UUID
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
 
 # Spelled out, because engines disagree on \s: Python, Rust, ECMAScript, PostgreSQL.
 _CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -17,6 +19,26 @@ Line = Annotated[
 ANYTHING_BUT_NUL = r"^[^\u0000]*$"
 Text = Annotated[str, StringConstraints(pattern=ANYTHING_BUT_NUL)]
 """Any text that PostgreSQL can store. Narrow it with a ``max_length``."""
+
+# The first digit ends at d, because later times are beyond the year 9999.
+_UUID7 = (
+    "^[0-9a-dA-D][0-9a-fA-F]{7}-[0-9a-fA-F]{4}"
+    "-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+)
+
+
+def _uuid7(value: object) -> UUID:
+    if not isinstance(value, str) or not re.fullmatch(_UUID7, value):
+        raise ValueError("must be a UUID of version 7")
+    return UUID(value)
+
+
+NewId = Annotated[
+    UUID,
+    BeforeValidator(_uuid7),
+    WithJsonSchema({"type": "string", "format": "uuid", "pattern": _UUID7, "maxLength": 36}),
+]
+"""The id of a new row, a UUIDv7 (RFC 9562) that the client chose."""
 
 OwnerId = Annotated[str, StringConstraints(pattern=r"^[\u0021-\u007e]{1,255}$")]
 """Visible ASCII, as OpenID Connect allows a ``sub`` to be (Core 1.0, section 2)."""

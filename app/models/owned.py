@@ -1,9 +1,11 @@
 """The base of every owned table and of its schemas."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from pydantic import MISSING
+from pydantic import Field as PydanticField
 from sqlalchemy import Index, String, Table, event
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
@@ -11,7 +13,8 @@ from sqlmodel._compat import SQLModelConfig
 from uuid_utils.compat import uuid7
 
 from app.models.constraints import NAMING_CONVENTION, repeat_bounds
-from app.models.fields import OwnerId
+from app.models.fields import NewId, OwnerId
+from app.models.time import from_microseconds
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
@@ -51,6 +54,14 @@ class CreateSchema(SQLModel):
 
     model_config = SQLModelConfig(extra="forbid")
 
+    id: Annotated[
+        NewId | MISSING,
+        PydanticField(
+            description="A UUIDv7 of your own. It makes a retry safe: the second one is 409.",
+            examples=["01a20276-ba86-76a2-88ef-8e98309d0047"],
+        ),
+    ] = MISSING
+
 
 class UpdateSchema(SQLModel):
     """Base of what clients send to change a row. An unknown field is refused.
@@ -76,4 +87,4 @@ def new_id() -> UUID:
 
 def creation_time(id_: UUID) -> datetime:
     """The moment in a UUIDv7: Unix milliseconds in its first 48 bits (RFC 9562, 5.7)."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=id_.int >> 80)
+    return from_microseconds((id_.int >> 80) * 1000)

@@ -1,0 +1,78 @@
+"""Entity tags and conditional requests (RFC 9110, sections 8.8.3 and 13.1).
+
+A tag is the time of the last change, which no two states of a row share.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Header
+from pydantic.json_schema import SkipJsonSchema
+
+from app.models.owned import ReadSchema
+from app.models.time import from_microseconds, to_microseconds
+
+_FIELD_VALUE = r"^[\t\u0020-\u007e\u0080-\u00ff]*$"
+"""What may be in a header (RFC 9110, section 5.5): no value that a client can send is invalid."""
+
+IfMatch = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="If-Match",
+        max_length=1000,
+        pattern=_FIELD_VALUE,
+        description="Do it only if the item still has one of these entity tags; else 412.",
+        examples=['"64431bf0d2a80"'],
+    ),
+]
+IfNoneMatch = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        alias="If-None-Match",
+        max_length=1000,
+        pattern=_FIELD_VALUE,
+        description="Answer 304, without a body, if the item has one of these entity tags.",
+        examples=['"64431bf0d2a80"'],
+    ),
+]
+_HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": {
+        "description": "The version of the item, for `If-Match` and `If-None-Match`.",
+        "schema": {"type": "string", "pattern": '^"[0-9a-f]{1,15}"$', "maxLength": 17},
+    },
+    "Location": {
+        "description": "Where the new item is.",
+        "schema": {"type": "string", "format": "uri-reference", "maxLength": 1000},
+    },
+}
+_TAGS = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+
+
+def etag(row: ReadSchema) -> str:
+    """Return the strong entity tag of a row."""
+    return f'"{to_microseconds(row.updated_at):x}"'
+
+
+def tagged(*headers: str) -> dict[str, Any]:
+    """Document a response that has an entity tag, and perhaps other headers."""
+    return {"headers": {name: _HEADERS[name] for name in ("ETag", *headers)}}
+
+
+def versions(if_match: str | None) -> list[datetime] | None:
+    """Return the times of last change that ``If-Match`` allows; None if it allows any.
+
+    A weak tag allows nothing, and a tag that was never given out fits nothing.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [tag for weak, tag in _TAGS.findall(if_match) if not weak]
+    return [from_microseconds(int(tag, 16)) for tag in tags if re.fullmatch("[0-9a-f]{1,15}", tag)]
+
+
+def is_current(if_none_match: str | None, row: ReadSchema) -> bool:
+    """Tell whether the client has the row as it is, by weak comparison."""
+    if if_none_match is None:
+        return False
+    tags = [f'"{tag}"' for _, tag in _TAGS.findall(if_none_match)]
+    return if_none_match.strip() == "*" or etag(row) in tags

@@ -1,0 +1,251 @@
+"""Entity tags, conditional requests and ids that the client chose: edits and retries are safe."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from uuid_utils.compat import uuid7
+
+from tests.server import Server
+from tests.test_tasks import TASKS, create, titles
+
+NEVER = '"1"'
+WRITES = [("PATCH", "", {"title": "changed"}), ("DELETE", "", None), ("POST", "/toggle", None)]
+each_write = pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
+
+
+def tag_of(client: httpx.Client, task: dict[str, object]) -> str:
+    """The current entity tag of a task."""
+    return client.get(f"{TASKS}/{task['id']}").headers["etag"]
+
+
+class TestEntityTag:
+    def test_is_the_same_wherever_the_task_is_shown(self, alice: httpx.Client) -> None:
+        created = alice.post(TASKS, json={"title": "x"})
+        url = created.headers["location"]
+
+        assert created.headers["etag"] == alice.get(url).headers["etag"]
+        assert alice.patch(url, json={}).headers["etag"] == created.headers["etag"]
+
+    def test_changes_with_every_change(self, alice: httpx.Client) -> None:
+        created = alice.post(TASKS, json={"title": "x"})
+        url = created.headers["location"]
+
+        tags = [created.headers["etag"]]
+        for _ in range(20):
+            tags.append(alice.patch(url, json={"title": "x"}).headers["etag"])
+            tags.append(alice.post(f"{url}/toggle").headers["etag"])
+        assert len(set(tags)) == 41
+
+    def test_is_another_for_another_task_with_the_same_id(self, alice: httpx.Client) -> None:
+        body = {"id": str(uuid7()), "title": "first"}
+        first = alice.post(TASKS, json=body)
+        alice.delete(first.headers["location"])
+        second = alice.post(TASKS, json={**body, "title": "second"})
+
+        assert second.status_code == 201
+        assert second.headers["etag"] != first.headers["etag"]
+
+
+class TestIfNoneMatch:
+    def test_answers_304_if_the_client_has_the_task_as_it_is(self, alice: httpx.Client) -> None:
+        task = create(alice)
+        tag = tag_of(alice, task)
+
+        for value in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+            response = alice.get(f"{TASKS}/{task['id']}", headers={"If-None-Match": value})
+            assert (response.status_code, response.content) == (304, b""), value
+            assert response.headers["etag"] == tag
+
+    def test_answers_200_once_the_task_has_changed(self, alice: httpx.Client) -> None:
+        task = create(alice)
+        tag = tag_of(alice, task)
+        alice.post(f"{TASKS}/{task['id']}/toggle")
+
+        for value in (tag, NEVER, "nonsense", ""):
+            response = alice.get(f"{TASKS}/{task['id']}", headers={"If-None-Match": value})
+            assert response.status_code == 200
+
+    def test_answers_404_if_there_is_no_task(self, alice: httpx.Client) -> None:
+        response = alice.get(f"{TASKS}/{uuid4()}", headers={"If-None-Match": "*"})
+
+        assert response.status_code == 404
+
+
+class TestIfMatch:
+    @each_write
+    def test_lets_a_write_pass_if_the_task_is_as_expected(
+        self, alice: httpx.Client, method: str, suffix: str, body: dict[str, str] | None
+    ) -> None:
+        for form in ("{}", '"1", {}', "*", '{} , "2"'):
+            task = create(alice)
+            value = form.format(tag_of(alice, task))
+            url = f"{TASKS}/{task['id']}{suffix}"
+            response = alice.request(method, url, json=body, headers={"If-Match": value})
+            assert response.is_success, value
+
+    @each_write
+    def test_answers_412_and_changes_nothing_if_the_task_has_moved_on(
+        self, alice: httpx.Client, method: str, suffix: str, body: dict[str, str] | None
+    ) -> None:
+        task = create(alice)
+        old = tag_of(alice, task)
+        moved_on = alice.patch(f"{TASKS}/{task['id']}", json={"description": "moved on"}).json()
+        new = tag_of(alice, task)
+
+        for value in (old, NEVER, f"W/{new}", "nonsense", "", '"zz"', f'"{"f" * 15}"'):
+            url = f"{TASKS}/{task['id']}{suffix}"
+            response = alice.request(method, url, json=body, headers={"If-Match": value})
+            assert response.status_code == 412, value
+            assert response.headers["content-type"] == "application/problem+json"
+        assert alice.get(f"{TASKS}/{task['id']}").json() == moved_on
+
+    def test_holds_for_an_update_of_nothing(self, alice: httpx.Client) -> None:
+        url = f"{TASKS}/{create(alice)['id']}"
+        tag = alice.get(url).headers["etag"]
+
+        assert alice.patch(url, json={}, headers={"If-Match": tag}).status_code == 200
+        assert alice.patch(url, json={}, headers={"If-Match": NEVER}).status_code == 412
+
+    @each_write
+    def test_answers_404_for_a_strangers_task_as_for_none(
+        self,
+        alice: httpx.Client,
+        bob: httpx.Client,
+        method: str,
+        suffix: str,
+        body: dict[str, str] | None,
+    ) -> None:
+        task = create(alice)
+        tag = tag_of(alice, task)
+
+        for value in (tag, NEVER, "*"):
+            for id_ in (task["id"], uuid4()):
+                url = f"{TASKS}/{id_}{suffix}"
+                response = bob.request(method, url, json=body, headers={"If-Match": value})
+                assert response.status_code == 404
+        assert alice.get(f"{TASKS}/{task['id']}").json() == task
+
+    def test_lets_one_of_two_edits_pass_always(
+        self, server: Server, alice: httpx.Client, owner: str
+    ) -> None:
+        def edit(number: int) -> int:
+            with server.client(owner) as client:
+                headers = {"If-Match": tag}
+                return client.patch(url, json={"title": str(number)}, headers=headers).status_code
+
+        for _ in range(5):
+            url = f"{TASKS}/{create(alice)['id']}"
+            tag = alice.get(url).headers["etag"]
+            with ThreadPoolExecutor(4) as pool:
+                assert sorted(pool.map(edit, range(4))) == [200, 412, 412, 412]
+
+    @each_write
+    def test_costs_no_further_statement(
+        self,
+        server: Server,
+        alice: httpx.Client,
+        method: str,
+        suffix: str,
+        body: dict[str, str] | None,
+    ) -> None:
+        task = create(alice)
+        url = f"{TASKS}/{task['id']}{suffix}"
+
+        for value in (NEVER, tag_of(alice, task)):
+            with server.wire.recording() as sent:
+                alice.request(method, url, json=body, headers={"If-Match": value})
+            assert sent.executions == 1
+
+
+def test_a_hundred_toggles_at_once_end_where_they_began(
+    server: Server, alice: httpx.Client, owner: str
+) -> None:
+    task = create(alice)
+
+    def toggle(_: int) -> int:
+        with server.client(owner) as client:
+            return client.post(f"{TASKS}/{task['id']}/toggle").status_code
+
+    with ThreadPoolExecutor(10) as pool:
+        assert set(pool.map(toggle, range(100))) == {200}
+    assert alice.get(f"{TASKS}/{task['id']}").json()["completed"] is False
+
+
+class TestChosenId:
+    def test_is_the_id_of_the_task(self, alice: httpx.Client) -> None:
+        chosen = uuid7()
+
+        response = alice.post(TASKS, json={"id": str(chosen).upper(), "title": "x"})
+
+        assert response.status_code == 201
+        assert UUID(response.json()["id"]) == chosen
+        assert response.headers["location"] == f"{TASKS}/{chosen}"
+
+    def test_makes_a_retry_safe(self, alice: httpx.Client) -> None:
+        task = create(alice, id=str(uuid7()))
+
+        response = alice.post(TASKS, json={"id": task["id"], "title": "again"})
+
+        assert response.status_code == 409
+        assert response.headers["content-type"] == "application/problem+json"
+        assert alice.get(TASKS).json()["items"] == [task]
+
+    def test_is_free_to_another_owner_who_learns_nothing(
+        self, alice: httpx.Client, bob: httpx.Client
+    ) -> None:
+        chosen = str(uuid7())
+        hers = create(alice, "hers", id=chosen)
+
+        his = create(bob, "his", id=chosen)
+        bob.delete(f"{TASKS}/{chosen}")
+
+        assert his["title"] == "his"
+        assert alice.get(f"{TASKS}/{chosen}").json() == hers
+
+    def test_is_used_once_however_many_try(self, server: Server, owner: str) -> None:
+        body = {"id": str(uuid7()), "title": "x"}
+
+        def attempt(_: int) -> int:
+            with server.client(owner) as client:
+                return client.post(TASKS, json=body).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(attempt, range(8))) == [201] + [409] * 7
+
+    def test_orders_the_list(self, alice: httpx.Client) -> None:
+        ids = sorted(str(uuid7()) for _ in range(5))
+        for id_ in (ids[3], ids[0], ids[4], ids[1], ids[2]):
+            create(alice, id_, id=id_)
+
+        assert titles(alice, sort="created_at") == ids
+        created = [item["created_at"] for item in alice.get(TASKS).json()["items"]]
+        assert created == sorted(created, reverse=True)
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            str(uuid4()),
+            str(uuid7()).replace("-", ""),
+            f"{{{uuid7()}}}",
+            f"urn:uuid:{uuid7()}",
+            "ffffffff-ffff-7fff-bfff-ffffffffffff",
+            "",
+            1,
+            None,
+        ],
+        ids=["v4", "no hyphens", "braces", "urn", "after 9999", "empty", "number", "null"],
+    )
+    def test_is_a_uuid_of_version_7(self, alice: httpx.Client, bad: object) -> None:
+        response = alice.post(TASKS, json={"id": bad, "title": "x"})
+
+        assert response.status_code == 422
+        assert [error["pointer"] for error in response.json()["errors"]] == ["/body/id"]
+
+    def test_is_not_changed_later(self, alice: httpx.Client) -> None:
+        task = create(alice)
+
+        response = alice.patch(f"{TASKS}/{task['id']}", json={"id": str(uuid7())})
+
+        assert response.status_code == 422
