@@ -1,8 +1,8 @@
 """The five generated operations of an owned resource."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastcrud import EndpointCreator
@@ -13,12 +13,13 @@ from app.api.pagination import ListParameters, Page, list_parameters, page_schem
 from app.api.problems import documented
 from app.db.crud import OwnedCRUD
 from app.db.engine import Database
+from app.models.fields import Id
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 
 RowT = TypeVar("RowT", bound=ReadSchema)
 Endpoint = Callable[..., Awaitable[Any]]
 OwnerDependency = Callable[..., Awaitable[str]]
-ItemId = Annotated[UUID, Path(alias="id", description="Which one.")]
+ItemId = Annotated[Id, Path(alias="id", description="Which one.")]
 
 
 class OwnedRouter(APIRouter):
@@ -27,12 +28,16 @@ class OwnedRouter(APIRouter):
     Attributes:
         owned: the dependency that gives a route the `OwnedCRUD` of whoever is asking. It is the
             only way from a route to the database.
+        name: what the resource is called, and the tag of its operations.
+        description: what it is, as its model says.
     """
 
     def __init__(self, crud: OwnedCRUD[ReadSchema], owner: OwnerDependency, path: str) -> None:
+        self.name = path.strip("/")
+        self.description = inspect.getdoc(crud.model) or ""
         super().__init__(
             prefix=path,
-            tags=[path.strip("/")],
+            tags=[self.name],
             responses=documented(401, 500, 503),
         )
 
@@ -191,7 +196,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def add_routes_to_router(self) -> None:  # type: ignore[override]
         """Add the routes, each with what the contract says of it."""
         name = self.model.__name__
-        one, many = name.lower(), self.router.prefix.strip("/")
+        one, many = name.lower(), self.router.name
         item = f"/{{{self.primary_key_names[0]}}}"
         add = self.router.add_api_route
         add(
@@ -200,6 +205,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             methods=["POST"],
             operation_id=f"create{name}",
             summary=f"Create a {one}",
+            description=f"Store a {one} that belongs to the caller.",
             status_code=201,
             response_model=self.select_schema,
             responses={201: tagged("Location"), **documented(400, 409, 413, 415, 422)},
@@ -209,7 +215,8 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._read_items(),
             methods=["GET"],
             operation_id=f"list{many.title().replace('-', '')}",
-            summary=f"List {many}, a page at a time",
+            summary=f"List {many}",
+            description=f"Show the caller's {many}, a page at a time.",
             response_model=self.page_schema,
             responses=documented(422),
         )
@@ -219,6 +226,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             methods=["GET"],
             operation_id=f"get{name}",
             summary=f"Get a {one}",
+            description=f"Show one of the caller's {many}.",
             response_model=self.select_schema,
             responses={200: tagged(), 304: tagged(), **documented(404, 422)},
         )
@@ -227,7 +235,8 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._update_item(),
             methods=["PATCH"],
             operation_id=f"update{name}",
-            summary=f"Change some fields of a {one}",
+            summary=f"Update a {one}",
+            description="Change the given fields. What is left out stays as it is.",
             response_model=self.select_schema,
             responses={200: tagged(), **documented(400, 404, 412, 413, 415, 422)},
         )
@@ -237,6 +246,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             methods=["DELETE"],
             operation_id=f"delete{name}",
             summary=f"Delete a {one}",
+            description=f"Remove one of the caller's {many} for good.",
             status_code=204,
             responses=documented(404, 412, 422),
         )

@@ -8,30 +8,29 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Header
+from pydantic import StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from app.models.owned import ReadSchema
 from app.models.time import from_microseconds, to_microseconds
 
-_FIELD_VALUE = r"^[\t\u0020-\u007e\u0080-\u00ff]*$"
-"""What may be in a header (RFC 9110, section 5.5): no value that a client can send is invalid."""
+Tags = Annotated[
+    str, StringConstraints(max_length=1000, pattern=r"^[\t\u0020-\u007e\u0080-\u00ff]*$")
+]
+"""Whatever may be in a header (RFC 9110, section 5.5), so that no tag is invalid."""
 
 IfMatch = Annotated[
-    str | SkipJsonSchema[None],
+    Tags | SkipJsonSchema[None],
     Header(
         alias="If-Match",
-        max_length=1000,
-        pattern=_FIELD_VALUE,
         description="Do it only if the item still has one of these entity tags; else 412.",
         examples=['"64431bf0d2a80"'],
     ),
 ]
 IfNoneMatch = Annotated[
-    str | SkipJsonSchema[None],
+    Tags | SkipJsonSchema[None],
     Header(
         alias="If-None-Match",
-        max_length=1000,
-        pattern=_FIELD_VALUE,
         description="Answer 304, without a body, if the item has one of these entity tags.",
         examples=['"64431bf0d2a80"'],
     ),

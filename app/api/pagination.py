@@ -25,7 +25,15 @@ ReadT = TypeVar("ReadT", bound=ReadSchema)
 # Microseconds since 1970, and the 16 bytes of an id. 24 bytes are 32 characters of base64url.
 _CURSOR = Struct(">q16s")
 
-Cursor = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{32}$", description="Where a page starts.")]
+Cursor = Annotated[
+    str,
+    Field(
+        max_length=32,
+        pattern=r"^[A-Za-z0-9_-]{32}$",
+        description="Where a page starts.",
+        examples=["AAZA3fXJ0-gBogJ2uoZ2oojvjpgwnQBH"],
+    ),
+]
 
 
 def encode_cursor(position: Position) -> str:
@@ -46,7 +54,15 @@ class ListParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sort: str
-    limit: Annotated[int, Field(ge=1, le=100, description="The most items on the page.")] = 50
+    limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100,
+            description="The most items on the page.",
+            json_schema_extra={"format": "int32"},
+        ),
+    ] = 50
     cursor: Annotated[
         Cursor | MISSING,
         Field(description="The `next_cursor` of a page, to go on with the same query."),

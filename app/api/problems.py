@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -14,11 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db.crud import RowChangedError
 from app.db.engine import DatabaseUnavailableError, DuplicateError
+from app.models.fields import Text
 
 MEDIA_TYPE = "application/problem+json"
 
 # RFC 9110 renamed them, and Python followed in 3.13.
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+_LONGEST_POINTER = 1000
+_MOST_ERRORS = 100
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +31,46 @@ class InvalidPart(BaseModel):
     """A part of a request that was refused."""
 
     pointer: Annotated[
-        str,
+        Text,
         Field(
-            description="A JSON Pointer (RFC 6901) into the request: its body, query or path.",
+            max_length=_LONGEST_POINTER,
+            description="A JSON Pointer (RFC 6901) into body, query, path or header.",
             examples=["/body/title"],
         ),
     ]
-    detail: Annotated[str, Field(examples=["String should have at most 200 characters"])]
+    detail: Annotated[Text, Field(max_length=1000, description="Why.", examples=["Field required"])]
 
 
 class ProblemDetails(BaseModel):
     """What went wrong (RFC 9457)."""
 
-    type: Annotated[str, Field(description="`about:blank`: the status says what it is.")]
-    title: Annotated[str, Field(description="The name of the status.", examples=["Not Found"])]
-    status: Annotated[int, Field(ge=400, le=599, examples=[404])]
-    detail: Annotated[str, Field(description="What is wrong with this request.")]
+    type: Annotated[
+        Literal["about:blank"], Field(description="The status says what kind of problem it is.")
+    ]
+    title: Annotated[
+        Text, Field(max_length=100, description="The name of the status.", examples=["Not Found"])
+    ]
+    status: Annotated[
+        int,
+        Field(
+            ge=400,
+            le=599,
+            description="The status of the response.",
+            examples=[404],
+            json_schema_extra={"format": "int32"},
+        ),
+    ]
+    detail: Annotated[
+        Text,
+        Field(
+            max_length=1000,
+            description="What is wrong with this request.",
+            examples=["There is nothing with this id."],
+        ),
+    ]
     errors: Annotated[
-        list[InvalidPart] | MISSING, Field(description="On 422: each part that was refused.")
+        list[InvalidPart] | MISSING,
+        Field(max_length=_MOST_ERRORS, description="On 422: the parts that were refused."),
     ] = MISSING
 
 
@@ -124,9 +150,9 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
         "Some parts of the request are not valid: see errors.",
         errors=[
             InvalidPart(
-                pointer=_pointer(e["loc"]), detail=_text(e["msg"].removeprefix("Value error, "))
+                pointer=_pointer(part["loc"]), detail=part["msg"].removeprefix("Value error, ")
             )
-            for e in errors
+            for part in errors[:_MOST_ERRORS]
         ],
     )
 
@@ -193,11 +219,7 @@ def _phrase(status: int) -> str:
 
 
 def _pointer(location: Sequence[int | str]) -> str:
-    return "".join(
-        "/" + _text(str(part)).replace("~", "~0").replace("/", "~1") for part in location
-    )
-
-
-def _text(text: str) -> str:
-    """Text that JSON can carry: a client may have sent lone surrogates."""
-    return text.encode(errors="replace").decode()
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    pointer = "".join(f"/{part}" for part in parts)
+    # The client chose the names of unknown fields: it may have sent NUL or lone surrogates.
+    return pointer[:_LONGEST_POINTER].replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -25,7 +25,8 @@ router = owned_crud_router(
 @router.post(
     "/{id}/toggle",
     operation_id="toggleTask",
-    summary="Complete a task, or reopen it",
+    summary="Toggle a task",
+    description="Complete one of the caller's tasks or, if it is completed, reopen it.",
     responses={200: tagged(), **documented(404, 412, 422)},
 )
 async def toggle_task(

@@ -1,10 +1,11 @@
 """Field types that resources share. Their rules stand in the JSON Schema, for clients to know."""
 
 import re
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 # Spelled out, because engines disagree on \s: Python, Rust, ECMAScript, PostgreSQL.
 _CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
@@ -20,6 +21,7 @@ ANYTHING_BUT_NUL = r"^[^\u0000]*$"
 Text = Annotated[str, StringConstraints(pattern=ANYTHING_BUT_NUL)]
 """Any text that PostgreSQL can store. Narrow it with a ``max_length``."""
 
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 # The first digit ends at d, because later times are beyond the year 9999.
 _UUID7 = (
     "^[0-9a-dA-D][0-9a-fA-F]{7}-[0-9a-fA-F]{4}"
@@ -27,18 +29,29 @@ _UUID7 = (
 )
 
 
-def _uuid7(value: object) -> UUID:
-    if not isinstance(value, str) or not re.fullmatch(_UUID7, value):
-        raise ValueError("must be a UUID of version 7")
-    return UUID(value)
+def _matching(pattern: str, name: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    """A UUID in the one spelling that the schema shows; Pydantic takes several."""
+
+    def match(value: object) -> object:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise ValueError(f"Value should be a {name} with hyphens")
+        return value
+
+    schema = {"type": "string", "format": "uuid", "pattern": pattern, "maxLength": 36}
+    return BeforeValidator(match), WithJsonSchema(schema)
 
 
-NewId = Annotated[
-    UUID,
-    BeforeValidator(_uuid7),
-    WithJsonSchema({"type": "string", "format": "uuid", "pattern": _UUID7, "maxLength": 36}),
-]
+Id = Annotated[UUID, *_matching(_UUID, "UUID")]
+"""The id of a row, as clients write it."""
+
+NewId = Annotated[UUID, *_matching(_UUID7, "UUID of version 7")]
 """The id of a new row, a UUIDv7 (RFC 9562) that the client chose."""
+
+Time = Annotated[
+    datetime,
+    Field(json_schema_extra={"maxLength": 32}, examples=["2026-11-22T08:54:25.158000Z"]),
+]
+"""A moment, which clients see in UTC."""
 
 OwnerId = Annotated[str, StringConstraints(pattern=r"^[\u0021-\u007e]{1,255}$")]
 """Visible ASCII, as OpenID Connect allows a ``sub`` to be (Core 1.0, section 2)."""

@@ -13,7 +13,7 @@ from sqlmodel._compat import SQLModelConfig
 from uuid_utils.compat import uuid7
 
 from app.models.constraints import NAMING_CONVENTION, repeat_bounds
-from app.models.fields import NewId, OwnerId
+from app.models.fields import Id, NewId, OwnerId, Time
 from app.models.time import from_microseconds
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
@@ -75,9 +75,9 @@ class UpdateSchema(SQLModel):
 class ReadSchema(SQLModel):
     """Base of what clients are shown. No field has a default; the owner is not repeated."""
 
-    id: UUID
-    created_at: datetime
-    updated_at: datetime
+    id: Annotated[Id, PydanticField(description="A UUIDv7: the order of ids is that of creation.")]
+    created_at: Annotated[Time, PydanticField(description="When the id was made.")]
+    updated_at: Annotated[Time, PydanticField(description="When it was last changed.")]
 
 
 def new_id() -> UUID:
