@@ -23,13 +23,15 @@ serve:
 test *arguments:
     {{ run }} pytest --numprocesses=auto "$@"
 
-# Check format, lint, types, pinned versions, and that openapi.json and migrations are up to date
+# Check format, lint, types, pinned versions, and openapi.json and migrations against the code
 check:
     {{ run }} ruff format --check || (echo "run: uv run ruff format" >&2; exit 1)
     {{ run }} ruff check
     {{ run }} mypy
     {{ run }} python .ci/pins.py --check
     {{ run }} python -m app.openapi --check
+    {{ run }} python -m tests.openapi.lint
+    {{ run }} python -m tests.openapi.breaking
     {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
 
 # Fuzz the API with Schemathesis, on a server and a database of its own
@@ -39,6 +41,10 @@ fuzz seed="1" examples="250":
 # Write openapi.json
 openapi:
     {{ run }} python -m app.openapi
+
+# Name what in openapi.json breaks the clients of a revision; by default the last tag
+breaking revision="":
+    {{ run }} python -m tests.openapi.breaking "$1"
 
 # Upgrade the database to the newest migration
 migrate:
