@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.document import DOCUMENT
-from tests.openapi.breaking import OASDIFF, breaking_changes, install
+from tests.node import install
+from tests.openapi.breaking import OASDIFF, breaking_changes
 from tests.openapi.lint import HERE
 
 Change = Callable[[dict[str, Any]], object]

@@ -23,7 +23,8 @@ def git(*arguments: str) -> str:
 
 def breaking_changes(old: Path, new: Path) -> str:
     """Return the changes that break clients, one on each line. It is empty if there are none."""
-    command = [OASDIFF, "breaking", old, new, "--format=singleline", "--fail-on=ERR"]
+    command: list[str | Path] = [OASDIFF, "breaking", old, new]
+    command += ["--format=singleline", "--fail-on=ERR"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode not in {0, 1}:
         sys.exit(done.stderr)
