@@ -175,7 +175,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
                 raise RowChangedError
             return row
         expressions = {k: v for k, v in changes.items() if isinstance(v, ClauseElement)}
-        fields = tuple(changes.keys() - expressions.keys())
+        fields = tuple(field for field in changes if field not in expressions)
         statement = await self._built(("update", *fields), lambda: self._update_one(fields))
         if expressions:
             statement = statement.values(expressions)
