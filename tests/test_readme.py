@@ -63,7 +63,7 @@ def test_the_example_requests_answer_as_shown(server: Server, owner: str) -> Non
             shown += 1
         if not task_id:
             task_id = json.loads(output)["id"]
-    assert shown == 5
+    assert shown == 6
 
 
 @pytest.fixture
