@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import health, problems, tasks
+from app.api import errors, health, tasks
 from app.api.headers import EXPOSED, ResponseHeaders
 from app.api.limits import BodyLimit
 from app.api.schema import DescribedAPI
@@ -47,8 +47,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             pool_size=settings.database_pool_size,
             timeout=settings.database_timeout,
         )
-        yield {"database": database}
-        await database.close()
+        try:
+            yield {"database": database}
+        finally:
+            await database.close()
 
     app = DescribedAPI(
         title="Todo API",
@@ -63,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=[{"name": r.name, "description": r.description} for r in ROUTERS],
         lifespan=lifespan,
         redoc_url=None,
-        exception_handlers=problems.HANDLERS,
+        exception_handlers=errors.HANDLERS,
         middleware=[
             Middleware(ResponseHeaders),
             Middleware(
@@ -73,7 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 allow_headers=["*"],
                 expose_headers=EXPOSED,
             ),
-            Middleware(problems.UnexpectedErrors),
+            Middleware(errors.UnexpectedErrors),
             Middleware(BodyLimit),
         ],
     )

@@ -1,0 +1,97 @@
+"""Which error is answered with which problem."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from http import HTTPMethod, HTTPStatus
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem
+from app.db.crud import RowChangedError
+from app.db.engine import DatabaseUnavailableError, DuplicateError
+
+logger = logging.getLogger(__name__)
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Starlette names the methods of one route, but there may be more at this path.
+        headers = {"Allow": ", ".join(_methods(request))}
+    return problem(error.status_code, error.detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    asked = {key: request.scope[key] for key in ("type", "path", "root_path", "headers")}
+    routes = request.app.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    errors = error.errors()
+    if isinstance(error.body, bytes):  # FastAPI parses a body that says that it is JSON
+        return problem(415, "The body must be sent as application/json.")
+    if errors[0]["type"] == "json_invalid":
+        return problem(400, "The body is not valid JSON.")
+    return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
+
+
+async def _duplicate(_request: Request, _error: DuplicateError) -> Response:
+    return problem(409, "There is an item with this id already.")
+
+
+async def _changed(_request: Request, _error: RowChangedError) -> Response:
+    return problem(412, "The item has changed since: read it again, then retry.")
+
+
+async def _unavailable(_request: Request, error: DatabaseUnavailableError) -> Response:
+    logger.warning("database unavailable: %s", type(error.__cause__).__name__)
+    wait = {"Retry-After": "1"}
+    return problem(503, "The database cannot be reached. Try again.", headers=wait)
+
+
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    HTTPException: _http,
+    RequestValidationError: _invalid,
+    DuplicateError: _duplicate,
+    RowChangedError: _changed,
+    DatabaseUnavailableError: _unavailable,
+}
+"""What answers which error, but for the unexpected ones."""
+
+
+class UnexpectedErrors:
+    """Answers 500 to any other error.
+
+    This is a middleware, because a handler of Exception would answer outside of all middleware,
+    and so without the headers that errors need as well.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception:
+            if scope["type"] != "http" or started:
+                raise
+            logger.exception("unexpected error")
+            response = problem(500, "The server failed to answer.")
+            await response(scope, receive, send)
