@@ -46,6 +46,10 @@ openapi:
 breaking revision="":
     {{ run }} python -m tests.openapi.breaking "$1"
 
+# Generate a TypeScript client of the API: just client ../frontend/src/api
+client folder:
+    @{{ run }} python -m tests.typescript.client "$1"
+
 # Upgrade the database to the newest migration
 migrate:
     {{ database }} alembic upgrade head

@@ -1,0 +1,226 @@
+"""TypeScript clients that are generated from openapi.json compile, and talk to the server."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.node import install
+from tests.server import Server
+from tests.test_readme import ROOT, blocks
+
+# The first run installs npm packages.
+pytestmark = pytest.mark.timeout(600)
+
+HERE = ROOT / "tests/typescript"
+DOCUMENT = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))
+OPERATIONS = {
+    operation["operationId"]: operation
+    for path in DOCUMENT["paths"].values()
+    for operation in path.values()
+}
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OUTCOMES = "outcomes.json"
+PROGRAMS = ["hey-api", "openapi-fetch", "orval"]
+
+# Where each generator writes its types.
+TYPES = {
+    "hey-api": "hey-api/types.gen.ts",
+    "openapi-typescript": "openapi-typescript.ts",
+    "orval": "orval/api.schemas.ts",
+}
+
+
+@dataclass
+class Outcome:
+    """What a command did."""
+
+    status: int
+    output: str
+    errors: str
+
+
+@dataclass
+class Workshop:
+    """A folder with generated clients and programs that use them, and how they were made."""
+
+    folder: Path
+    outcomes: dict[str, Outcome]
+
+    def generated(self, file: str) -> str:
+        """Return the text of a generated file."""
+        return (self.folder / "generated" / file).read_text(encoding="utf-8")
+
+
+def properties(types: str, name: str) -> dict[str, bool]:
+    """Read a type's properties, and whether each may be left out."""
+    opening = rf"^(?P<indent> *)(?:export (?:type|interface) )?{name}(?: =|:)? \{{$"
+    body = re.search(rf"{opening}\n(.*?)^(?P=indent)\}}", types, re.MULTILINE | re.DOTALL)
+    assert body, f"no type {name}"
+    found = re.findall(r"^ *'?\"?(\w+)'?\"?(\??): ", body[2], re.MULTILINE)
+    return {field: mark == "?" for field, mark in found}
+
+
+def run(command: list[str | Path], folder: Path, **environment: str) -> Outcome:
+    """Run a command with Node at hand."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**install(HERE), **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def source(program: str) -> str:
+    """Return the text of a program."""
+    return (HERE / f"{program}.ts").read_text(encoding="utf-8")
+
+
+def readme(language: str) -> str:
+    """Return the section's only block in a language."""
+    (text,) = [text for name, text in blocks("Generating a TypeScript client") if name == language]
+    return text
+
+
+def make(work: Path) -> None:
+    """Generate all clients, check the types of the programs, and bundle them as for a browser."""
+    install(HERE)
+    for file in [*HERE.glob("*.ts"), HERE / "tsconfig.json", ROOT / "openapi.json"]:
+        shutil.copy(file, work)
+    (work / "node_modules").symlink_to(HERE / "node_modules")
+    (work / "readme.ts").write_text(readme("ts").replace('"./api', '"./generated/hey-api'))
+
+    just = readme("bash").replace("../frontend/src/api", str(work / "generated/hey-api"))
+    here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
+    types = f"--output=generated/{TYPES['openapi-typescript']}"
+    bundle = ["--bundle", "--format=esm", "--platform=node", "--outdir=."]
+    bundle += ["--out-extension:.js=.mjs", *(f"{name}.ts" for name in [*PROGRAMS, "readme"])]
+    with ThreadPoolExecutor() as threads:
+        tasks = {
+            "hey-api": threads.submit(run, ["bash", "-euc", just], ROOT, **here),
+            "openapi-typescript": threads.submit(
+                run, ["openapi-typescript", "openapi.json", types], work
+            ),
+            "orval": threads.submit(run, ["orval", "--fail-on-warnings"], work),
+        }
+        wait(tasks.values())
+        tasks["tsc"] = threads.submit(run, ["tsc"], work)
+        tasks["esbuild"] = threads.submit(run, ["esbuild", *bundle], work)
+        outcomes = {name: asdict(task.result()) for name, task in tasks.items()}
+    (work / OUTCOMES).write_text(json.dumps(outcomes))
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """The clients and programs, made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    work = base / "typescript"
+    work.mkdir(exist_ok=True)
+    outcomes = work / OUTCOMES
+    with (work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not outcomes.exists():
+            make(work)
+    made = json.loads(outcomes.read_text())
+    return Workshop(work, {name: Outcome(**outcome) for name, outcome in made.items()})
+
+
+@pytest.mark.parametrize("generator", TYPES)
+def test_generators_have_nothing_to_complain_about(workshop: Workshop, generator: str) -> None:
+    outcome = workshop.outcomes[generator]
+    assert (outcome.status, outcome.errors) == (0, ""), outcome.output
+    output = outcome.output.replace(str(ROOT), "").replace(str(workshop.folder), "")
+    assert not re.search("warn|error|deprecated|unsupported", output, re.IGNORECASE)
+
+
+def test_clients_and_programs_have_no_type_errors(workshop: Workshop) -> None:
+    outcome = workshop.outcomes["tsc"]
+    assert (outcome.status, outcome.output, outcome.errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_need_no_cast(program: str) -> None:
+    code = re.sub(r'//.*|"[^"\n]*"', "", source(program))
+    assert re.findall(r"\b(?:any|unknown|as)\b|@ts-|!\.|<\w+>\w", code) == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_call_each_operation(program: str) -> None:
+    calls = set(re.findall(r'await (\w+)\((?:"(/.*?)")?', source(program)))
+    assert calls == {
+        (method.upper(), path) if program == "openapi-fetch" else (operation["operationId"], "")
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+        if operation["tags"] == ["tasks"]
+    }
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_run(workshop: Workshop, server: Server, owner: str, program: str) -> None:
+    bundled = workshop.outcomes["esbuild"]
+    assert bundled.status == 0, bundled.errors
+
+    settings = {"API_URL": server.url, "OWNER": owner}
+    done = run(["node", f"{program}.mjs"], workshop.folder, **settings)
+    assert (done.status, done.output, done.errors) == (0, "", "")
+
+
+def test_the_readme_shows_what_works(workshop: Workshop, server: Server, owner: str) -> None:
+    bundled = (workshop.folder / "readme.mjs").read_text(encoding="utf-8")
+    here = bundled.replace("http://127.0.0.1:8000", server.url).replace('"alice"', f'"{owner}"')
+    (workshop.folder / f"{owner}.mjs").write_text(here, encoding="utf-8")
+
+    done = run(["node", f"{owner}.mjs"], workshop.folder)
+    assert (done.status, done.errors) == (0, "")
+    assert done.output == "Buy milk\n422 /body/title\n"
+
+
+def test_functions_are_called_as_the_operations_are(workshop: Workshop) -> None:
+    hey_api = re.findall(
+        r"^export const (\w+)", workshop.generated("hey-api/sdk.gen.ts"), re.MULTILINE
+    )
+    orval = re.findall(
+        r"^export const (\w+) = async", workshop.generated("orval/api.ts"), re.MULTILINE
+    )
+
+    assert set(hey_api) == set(orval) == set(OPERATIONS)
+    assert {"createTask", "listTasks", "getTask", "updateTask", "deleteTask", "toggleTask"} <= set(
+        OPERATIONS
+    )
+
+
+@pytest.mark.parametrize("generator", TYPES)
+def test_each_schema_is_one_type(workshop: Workshop, generator: str) -> None:
+    for name, schema in SCHEMAS.items():
+        assert set(properties(workshop.generated(TYPES[generator]), name)) == set(
+            schema["properties"]
+        )
+    assert [name for name in SCHEMAS if name.endswith(("Input", "Output"))] == []
+
+
+@pytest.mark.parametrize("generator", TYPES)
+def test_what_the_server_fills_in_may_be_left_out(workshop: Workshop, generator: str) -> None:
+    references = [
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        for operation in OPERATIONS.values()
+        if "requestBody" in operation
+    ]
+    for name in (reference.rpartition("/")[2] for reference in references):
+        schema = SCHEMAS[name]
+        assert properties(workshop.generated(TYPES[generator]), name) == {
+            field: field not in schema.get("required", []) for field in schema["properties"]
+        }
+    assert SCHEMAS["TaskCreate"]["required"] == ["title"]

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+
+import createClient from "openapi-fetch";
+
+import { zProblemDetails, zTaskPage, zTaskRead } from "./generated/hey-api/zod.gen";
+import type { components, paths } from "./generated/openapi-typescript";
+import { baseUrl, owner } from "./settings";
+
+type TaskCreate = components["schemas"]["TaskCreate"];
+
+const { DELETE, GET, PATCH, POST } = createClient<paths>({
+  baseUrl,
+  headers: { "X-User-ID": owner },
+});
+
+const minimal: TaskCreate = { title: "Buy milk" };
+const created = await POST("/api/v1/tasks", { body: minimal });
+const task = zTaskRead.parse(created.data);
+assert.equal(created.data?.description, null);
+assert.equal(created.data.completed, false);
+const params = { path: { id: task.id } };
+
+const read = await GET("/api/v1/tasks/{id}", { params });
+assert.deepEqual(zTaskRead.parse(read.data), task);
+
+const etag = read.response.headers.get("ETag");
+assert(etag);
+
+const described = await PATCH("/api/v1/tasks/{id}", {
+  params,
+  body: { description: "Two litres." },
+});
+zTaskRead.parse(described.data);
+assert.equal(described.data?.title, "Buy milk");
+assert.equal(described.data.description, "Two litres.");
+
+const { error: late } = await DELETE("/api/v1/tasks/{id}", {
+  params: { ...params, header: { "If-Match": etag } },
+});
+assert(late);
+zProblemDetails.parse(late);
+assert.equal(late.status, 412);
+
+const cleared = await PATCH("/api/v1/tasks/{id}", { params, body: { description: null } });
+zTaskRead.parse(cleared.data);
+assert.equal(cleared.data?.description, null);
+
+const toggled = await POST("/api/v1/tasks/{id}/toggle", { params });
+zTaskRead.parse(toggled.data);
+assert.equal(toggled.data?.completed, true);
+
+for (const title of ["Bake bread", "Walk the dog"]) {
+  await POST("/api/v1/tasks", { body: { title, description: null, completed: true } });
+}
+await POST("/api/v1/tasks", { body: { title: "Not done" } });
+
+const pages: string[][] = [];
+let cursor: string | null | undefined;
+do {
+  const { data: page } = await GET("/api/v1/tasks", {
+    params: {
+      query: { completed: true, sort: "created_at", limit: 2, ...(cursor && { cursor }) },
+    },
+  });
+  assert(page);
+  zTaskPage.parse(page);
+  pages.push(page.items.map(({ title }) => title));
+  cursor = page.next_cursor;
+} while (cursor);
+assert.deepEqual(pages, [["Buy milk", "Bake bread"], ["Walk the dog"]]);
+
+const found = await GET("/api/v1/tasks", { params: { query: { q: "DOG" } } });
+zTaskPage.parse(found.data);
+assert.equal(found.data?.items.length, 1);
+
+const { error: invalid } = await POST("/api/v1/tasks", { body: { title: " " } });
+assert(invalid);
+zProblemDetails.parse(invalid);
+assert.equal(invalid.status, 422);
+assert.equal(invalid.errors?.[0]?.pointer, "/body/title");
+
+const deleted = await DELETE("/api/v1/tasks/{id}", { params });
+assert.equal(deleted.response.status, 204);
+
+const { error: missing } = await GET("/api/v1/tasks/{id}", { params });
+assert(missing);
+zProblemDetails.parse(missing);
+assert.equal(missing.status, 404);
+assert.equal(missing.title, "Not Found");
