@@ -7,17 +7,21 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-# Spelled out, because engines disagree on \s: Python, Rust, ECMAScript, PostgreSQL.
-_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
-_SPACE = r"\u0020\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff"
+# Spelled out, because engines disagree on \s: Python, Rust, ECMAScript, PostgreSQL. Hey API writes
+# \u2028 into a regular expression as the character itself, a line separator, which ends it there.
+# So a line leaves out U+2027 to U+202A, and lets the first and the last of them in again.
+_SPACE = r"\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff"
+_REFUSED = r"\x00-\x1f\x7f-\x9f\u2027-\u202a"
+_ANY = rf"(?:[^{_REFUSED}]|[\u2027\u202a])"
+_VISIBLE = rf"(?:[^{_REFUSED}{_SPACE}]|[\u2027\u202a])"
 
 Line = Annotated[
     str,
-    StringConstraints(min_length=1, pattern=f"^[^{_CONTROL}]*[^{_CONTROL}{_SPACE}][^{_CONTROL}]*$"),
+    StringConstraints(min_length=1, pattern=f"^[{_SPACE}]*{_VISIBLE}{_ANY}*$"),
 ]
 """One line of text: not blank, no control characters. Narrow it with a ``max_length``."""
 
-ANYTHING_BUT_NUL = r"^[^\u0000]*$"
+ANYTHING_BUT_NUL = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(pattern=ANYTHING_BUT_NUL)]
 """Any text that PostgreSQL can store. Narrow it with a ``max_length``."""
 

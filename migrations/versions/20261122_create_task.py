@@ -25,7 +25,7 @@ def upgrade() -> None:
             "owner_id ~ '^[\\u0021-\\u007e]{1,255}$'", name=op.f("ck_task_owner_id_pattern")
         ),
         sa.CheckConstraint(
-            "title ~ '^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u0020\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000\\ufeff][^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$'",
+            "title ~ '^[\\x20\\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000\\ufeff]*(?:[^\\x00-\\x1f\\x7f-\\x9f\\u2027-\\u202a\\x20\\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000\\ufeff]|[\\u2027\\u202a])(?:[^\\x00-\\x1f\\x7f-\\x9f\\u2027-\\u202a]|[\\u2027\\u202a])*$'",
             name=op.f("ck_task_title_pattern"),
         ),
         sa.CheckConstraint(
