@@ -1,7 +1,7 @@
 """Every setting: its name, unit and default. Read from the environment, or from ``.env``."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -66,18 +66,25 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
 
-def read_settings() -> tuple[Settings, str]:
-    """Return the settings of the environment and, in one line, what forbids to start with them.
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
-    The line names each bad setting and says why, but not its value. It is empty if all is well.
+
+class SettingsError(Exception):
+    """Settings are bad. The message is one line: it names each and says why, not its value."""
+
+
+def load(kind: type[SettingsT]) -> SettingsT:
+    """Read settings from the environment and ``.env``.
+
+    Raises:
+        SettingsError: one of them is bad.
     """
     try:
-        settings = Settings()
+        return kind()
     except ValidationError as error:
         problems = error.errors(include_input=False, include_context=False, include_url=False)
         lines = [
             f"{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
             for problem in problems
         ]
-        return Settings.model_construct(), "; ".join(lines)
-    return settings, "" if settings.database_url else NO_DATABASE
+        raise SettingsError("; ".join(lines)) from None

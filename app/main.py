@@ -14,7 +14,7 @@ from app.api import errors, health, tasks
 from app.api.headers import EXPOSED, ResponseHeaders
 from app.api.limits import BodyLimit
 from app.api.schema import DescribedAPI
-from app.config import NO_DATABASE, Settings, read_settings
+from app.config import NO_DATABASE, Settings, SettingsError, load
 from app.db.engine import Database
 
 ROUTERS = [tasks.router]
@@ -34,13 +34,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             application can be imported and described, but it refuses to start.
     """
     refusal = ""
-    if settings is None:
-        settings, refusal = read_settings()
+    try:
+        settings = settings or load(Settings)
+    except SettingsError as error:
+        settings, refusal = Settings.model_construct(), str(error)
+    if settings.database_url is None:
+        refusal = refusal or NO_DATABASE
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
-        if settings.database_url is None:
-            raise RuntimeError(NO_DATABASE)
+        assert settings.database_url is not None  # noqa: S101 - else it refuses to start
         logging.getLogger("app").setLevel(settings.log_level)
         database = Database(
             settings.database_url,

@@ -8,15 +8,18 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 import app.models  # noqa: F401 - registers the tables
-from app.config import read_settings
+from app.config import NO_DATABASE, Settings, SettingsError, load
 
 
 def migrate() -> None:
     """Run the migrations in one transaction, one process at a time."""
-    settings, refusal = read_settings()
+    try:
+        settings = load(Settings)
+    except SettingsError as error:
+        sys.exit(str(error))
     url = settings.database_url_unpooled or settings.database_url
     if url is None:
-        sys.exit(refusal)
+        sys.exit(NO_DATABASE)
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         context.configure(

@@ -5,26 +5,29 @@ from collections.abc import Iterable
 
 from sqlmodel import SQLModel
 
-_TOUCHES = re.compile(
-    r"\b(?:FROM|JOIN|UPDATE|INTO|USING)\s+(?:ONLY\s+)?\"?(?:\w+\"?\.\"?)?(\w+)\"?", re.IGNORECASE
-)
-_OF_ONE_OWNER = re.compile(r"owner_id = \$\d+")
-_FOR_ONE_OWNER = re.compile(r"INSERT INTO \w+ \([^)]*\bowner_id\b")
-
-
-def owned_tables() -> set[str]:
-    """The names of all tables that have an owner."""
-    return {name for name, table in SQLModel.metadata.tables.items() if "owner_id" in table.c}
+_OF_ONE_OWNER = re.compile(r"\bowner_id = \$\d+")
+_FOR_ONE_OWNER = re.compile(r"^INSERT INTO \w+ \([^)]*\bowner_id\b[^)]*\) VALUES \(")
+_IN_PARENTHESES = re.compile(r"\([^()]*\)")
 
 
 def unowned(statements: Iterable[str]) -> list[str]:
-    """Return the statements that touch an owned table without naming its owner."""
-    tables = owned_tables()
-    return [
-        statement
-        for statement in statements
-        if not tables.isdisjoint(_TOUCHES.findall(statement))
-        and not statement.startswith(("CREATE", "ALTER"))
-        and not _OF_ONE_OWNER.search(statement)
-        and not _FOR_ONE_OWNER.match(statement)
-    ]
+    """Return the statements that touch an owned table without naming its owner.
+
+    Each time that such a table is named, other than for one of its columns, there must be a
+    condition on its owner, and no OR that could get around the conditions.
+    """
+    return [statement for statement in statements if _is_unowned(statement)]
+
+
+def _is_unowned(statement: str) -> bool:
+    tables = [name for name, table in SQLModel.metadata.tables.items() if "owner_id" in table.c]
+    named = re.findall(
+        rf'(?:(?<![\w.])|(?<=public\.))"?\b(?:{"|".join(tables)})\b"?(?!"?\.)', statement
+    )
+    conditions = len(_OF_ONE_OWNER.findall(statement))
+    if _FOR_ONE_OWNER.match(statement):
+        conditions += 1
+    outside = statement
+    while (inner := _IN_PARENTHESES.sub("", outside)) != outside:
+        outside = inner
+    return len(named) > conditions or (bool(named) and " OR " in outside.upper())

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from app.config import Settings
 from app.main import create_app
-from tests import document, notes
+from tests import bookmarks, document
 from tests.wire import Wire
 
 
@@ -50,7 +50,7 @@ def serve(database: URL, **settings: Any) -> Iterator[Server]:
         wire = Wire(database)
         with portal.wrap_async_context_manager(wire.listening()) as url:
             app = create_app(SuiteSettings(database_url=url, **settings))
-            app.include_router(notes.router, prefix="/api/v1")
+            app.include_router(bookmarks.router, prefix="/api/v1")
             config = uvicorn.Config(app, log_level="warning", proxy_headers=False)
             server = uvicorn.Server(config)
             with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -26,8 +26,8 @@ def test_schemathesis_finds_nothing_in_a_new_resource(
     server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     document = server.app.openapi()
-    paths = {path: item for path, item in document["paths"].items() if "notes" in path}
-    schema = tmp_path / "notes.json"
+    paths = {path: item for path, item in document["paths"].items() if "bookmarks" in path}
+    schema = tmp_path / "bookmarks.json"
     schema.write_text(json.dumps({**document, "paths": paths}))
 
     fuzz(server.url, seed=1, examples=10, schema=str(schema))
@@ -43,7 +43,7 @@ def test_the_committed_document_is_the_one_that_is_served(nobody: httpx.Client) 
         assert served["paths"][path] == item
     for name, schema in committed["components"]["schemas"].items():
         assert served["components"]["schemas"][name] == schema
-    assert {path for path in served["paths"] if "notes" not in path} == set(committed["paths"])
+    assert {path for path in served["paths"] if "bookmarks" not in path} == set(committed["paths"])
 
 
 def test_the_document_does_not_depend_on_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,12 @@ def test_the_document_does_not_depend_on_the_settings(monkeypatch: pytest.Monkey
 
 def test_operations_have_the_names_of_the_contract() -> None:
     document = create_app(Settings.model_construct()).openapi()
-    operations = [operation for item in document["paths"].values() for operation in item.values()]
+    operations = [
+        operation
+        for item in document["paths"].values()
+        for operation in item.values()
+        if "tasks" in operation["tags"]
+    ]
 
     assert {operation["operationId"] for operation in operations} == {
         "createTask",
@@ -70,7 +75,7 @@ def test_operations_have_the_names_of_the_contract() -> None:
         "toggleTask",
     }
     assert all(operation["summary"] and operation["tags"] == ["tasks"] for operation in operations)
-    assert set(document["components"]["schemas"]) == {
+    assert set(document["components"]["schemas"]) >= {
         "InvalidPart",
         "ProblemDetails",
         "TaskCreate",

@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 from fastcrud import AccessDenied
-from sqlalchemy import URL, select, text
+from sqlalchemy import select, text
 from sqlmodel import SQLModel, col
 
 from app.api.crud_router import owned_crud_router
 from app.api.identity import current_owner
 from app.db.crud import OwnedCRUD
-from app.db.engine import Database, OwnerMissingError
+from app.db.engine import OWNER, Database, OwnerMissingError
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
@@ -30,12 +30,12 @@ CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
 
 @pytest.mark.parametrize("call", CALLS)
 def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(
-    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], database: URL
+    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], server: Server
 ) -> None:
     unbound = OwnedCRUD(Task, TaskRead)
 
     async def with_statements_built_before() -> None:
-        pool = Database(database, pool_size=1, timeout=5)
+        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
         await call(unbound.bind(pool.owned_by("somebody")))
         try:
             await call(unbound)
@@ -82,20 +82,20 @@ def test_a_statement_that_does_not_bind_the_owner_is_not_sent(
     ],
 )
 def test_a_row_is_never_given_to_another_owner(
-    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], database: URL
+    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], server: Server
 ) -> None:
-    pool = Database(database, pool_size=1, timeout=5)
+    pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
 
     with pytest.raises(AccessDenied, match="owner_id"):
         asyncio.run(call(OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))))  # type: ignore[arg-type]
 
 
-def test_the_owner_is_that_of_the_connection_whatever_the_values_say(database: URL) -> None:
+def test_the_owner_is_that_of_the_connection_whatever_the_values_say(server: Server) -> None:
     async def create_and_look_for_it() -> tuple[TaskRead, TaskRead | None]:
-        pool = Database(database, pool_size=1, timeout=5)
+        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
         mine = OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))
         try:
-            task = await mine.create({"title": "x", "owner": "victim"})
+            task = await mine.create({"title": "x", OWNER.key: "victim"})
             return task, await mine.get(task.id)
         finally:
             await pool.close()
@@ -141,7 +141,16 @@ def test_a_router_of_a_model_without_an_owner_is_refused() -> None:
         ('UPDATE "task" SET title = $1 WHERE id = $2', True),
         ("DELETE FROM public.task WHERE id = $1", True),
         ("INSERT INTO task (title) VALUES ($1)", True),
-        ("SELECT n.id FROM note AS n JOIN task ON true", True),
+        ("SELECT b.id FROM bookmark AS b JOIN task ON true", True),
+        ("SELECT task.id FROM bookmark, task WHERE bookmark.owner_id = $1", True),
+        ("SELECT t2.id FROM task, task AS t2 WHERE task.owner_id = $1", True),
+        ("UPDATE task SET title=$1 FROM task AS o WHERE o.owner_id = $2 AND task.id = $3", True),
+        ("INSERT INTO task (owner_id, title) SELECT $1, title FROM task", True),
+        ("SELECT id FROM task WHERE owner_id = $1 OR true", True),
+        ("DELETE FROM task WHERE id IN (SELECT id FROM task WHERE owner_id = $1)", True),
+        ("TRUNCATE task", True),
+        ("COPY task TO STDOUT", True),
+        ("SELECT id FROM task WHERE (a = $2 OR b = $2) AND owner_id = $1::VARCHAR", False),
     ],
 )
 def test_the_suite_would_notice_a_statement_without_an_owner(

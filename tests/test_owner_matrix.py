@@ -11,7 +11,7 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
-from tests import notes
+from tests import bookmarks
 
 NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
 
@@ -49,7 +49,7 @@ def example(schema: dict[str, Any]) -> Any:
 def operations() -> list[Operation]:
     """All operations of all resources."""
     app = create_app(Settings.model_construct())
-    app.include_router(notes.router, prefix="/api/v1")
+    app.include_router(bookmarks.router, prefix="/api/v1")
     document = app.openapi()
     schemas = document["components"]["schemas"]
     found = []
@@ -101,8 +101,8 @@ def test_every_route_of_the_api_is_in_the_matrix() -> None:
     names = {operation.name for operation in OPERATIONS}
 
     assert {"createTask", "listTasks", "getTask", "updateTask", "deleteTask", "toggleTask"} <= names
-    assert {"createNote", "listNotes", "getNote", "updateNote", "deleteNote"} <= names
-    assert len(names) == 11
+    assert {"createBookmark", "listBookmarks", "getBookmark", "updateBookmark"} <= names
+    assert "deleteBookmark" in names
 
 
 @each

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
 import pytest
 from sqlalchemy import URL
 
 from app.db.embedded import embedded_postgres
+from tests.conftest import MakeDatabase
 
 ROOT = Path(__file__).parent.parent
 ALICE = {"X-User-ID": "alice"}
@@ -61,14 +63,14 @@ class Process:
         assert response.status_code == 201
 
 
-def start(command: list[str], **environment: str) -> Process:
-    """Start a command that serves the API on a free port."""
+def start(command: list[str], folder: Path, **environment: str) -> Process:
+    """Start a command that serves the API on a free port, in a folder without ``.env``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     popen = subprocess.Popen(
         command,
-        cwd=ROOT,
-        env={**os.environ, "PORT": str(port), "UV_NO_SYNC": "1", **environment},
+        cwd=folder,
+        env={**os.environ, **PROJECT, "PORT": str(port), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -78,9 +80,9 @@ def start(command: list[str], **environment: str) -> Process:
 
 
 @contextmanager
-def serving(command: list[str], **environment: str) -> Iterator[Process]:
+def serving(command: list[str], folder: Path, **environment: str) -> Iterator[Process]:
     """Serve, and leave nothing behind."""
-    process = start(command, **environment)
+    process = start(command, folder, **environment)
     try:
         process.wait_until_ready()
         yield process
@@ -90,7 +92,13 @@ def serving(command: list[str], **environment: str) -> Iterator[Process]:
         process.output()
 
 
+PROJECT = {"PYTHONPATH": str(ROOT), "UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1"}
 SERVE = [sys.executable, "-m", "app"]
+
+
+def just_serve(folder: Path) -> list[str]:
+    """``just serve``, in another folder than that of the repository."""
+    return ["just", f"--justfile={ROOT / 'Justfile'}", f"--working-directory={folder}", "serve"]
 
 
 def postgres_of(folder: Path) -> list[psutil.Process]:
@@ -107,7 +115,7 @@ def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with a space"
     environment = {"DATA_DIR": str(folder)}
 
-    with serving(["just", "serve"], **environment) as process:
+    with serving(just_serve(tmp_path), tmp_path, **environment) as process:
         process.create("before Ctrl-C")
         output = process.end(signal.SIGINT)
     assert f"API       {process.url}/api/v1" in output
@@ -115,25 +123,25 @@ def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
     assert "Database  postgresql" in output
     assert postgres_of(folder) == []
 
-    with serving(SERVE, **environment) as process:
+    with serving(SERVE, tmp_path, **environment) as process:
         assert process.titles() == ["before Ctrl-C"]
         process.create("before kill")
         process.popen.terminate()
         process.popen.wait(30)
     assert postgres_of(folder) == []
 
-    with serving(SERVE, **environment) as process:
+    with serving(SERVE, tmp_path, **environment) as process:
         process.create("before kill -9")
         process.popen.kill()
         process.popen.wait(30)
 
-    with serving(SERVE, **environment) as process:
+    with serving(SERVE, tmp_path, **environment) as process:
         process.create("before kill -9 of everything")
         for postgres in postgres_of(folder):
             postgres.kill()
         process.end(signal.SIGKILL)
 
-    with serving(SERVE, **environment) as process:
+    with serving(SERVE, tmp_path, **environment) as process:
         assert process.titles() == [
             "before kill -9 of everything",
             "before kill -9",
@@ -145,8 +153,8 @@ def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
 def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
     long = tmp_path / ("long" * 30)
     with (
-        serving(SERVE, DATA_DIR=str(tmp_path / "one")) as one,
-        serving(SERVE, DATA_DIR=str(long)) as two,
+        serving(SERVE, tmp_path, DATA_DIR=str(tmp_path / "one")) as one,
+        serving(SERVE, tmp_path, DATA_DIR=str(long)) as two,
     ):
         one.create("in one")
         two.create("in two")
@@ -155,7 +163,7 @@ def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_server_follows_whoever_started_it(tmp_path: Path) -> None:
-    with serving(["just", "serve"], DATA_DIR=str(tmp_path)) as process:
+    with serving(just_serve(tmp_path), tmp_path, DATA_DIR=str(tmp_path / "data")) as process:
         descendants = psutil.Process(process.popen.pid).children(recursive=True)
         process.popen.kill()
         _, alive = psutil.wait_procs(descendants, timeout=20)
@@ -166,9 +174,13 @@ def test_the_server_follows_whoever_started_it(tmp_path: Path) -> None:
 def test_a_database_of_ones_own_is_served_instead(database: URL, tmp_path: Path) -> None:
     url = database.render_as_string(hide_password=False)
 
-    with serving(SERVE, DATABASE_URL=url, DATA_DIR=str(tmp_path / "unused")) as process:
+    mine = {"DATABASE_URL": url, "DATA_DIR": str(tmp_path / "unused")}
+    with serving(SERVE, tmp_path, **mine) as process:
         process.create("in my own database")
         assert process.titles()[0] == "in my own database"
+        # No header makes the peer another: the identity is that of loopback, or of nobody.
+        forwarded = {**ALICE, "X-Forwarded-For": "192.0.2.1"}
+        assert httpx.get(f"{process.url}/api/v1/tasks", headers=forwarded).status_code == 200
 
     assert not (tmp_path / "unused").exists()
 
@@ -185,12 +197,12 @@ def test_a_database_of_ones_own_is_served_instead(database: URL, tmp_path: Path)
     ],
 )
 def test_a_start_without_good_settings_is_refused_in_one_line(
-    environment: dict[str, str], reason: str
+    environment: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
     process = subprocess.run(
         [sys.executable, "-m", "uvicorn", "app.main:app", "--port=0"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
+        cwd=tmp_path,
+        env={**os.environ, **PROJECT, **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -210,4 +222,57 @@ def test_users_of_one_folder_share_a_server_and_the_last_one_stops_it(tmp_path: 
         with embedded_postgres(tmp_path) as second:
             assert first == second
         assert postgres_of(tmp_path)
+    assert postgres_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"PORT": "loud"}, "PORT: Input should be a valid integer"),
+        ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
+        ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL: is not a PostgreSQL URL"),
+        (
+            {"DATABASE_URL": "postgres://u:secret@127.0.0.1:1/d"},
+            "The database does not answer: connection failed",
+        ),
+    ],
+)
+def test_serving_with_bad_settings_is_refused_in_one_line(
+    environment: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    process = start(SERVE, tmp_path, **environment)
+
+    output = process.output()
+    assert process.popen.returncode != 0
+    assert output.startswith(reason)
+    assert len(output.splitlines()) == 1
+    assert "secret" not in output
+
+
+def test_a_scratch_database_is_used_whatever_else_is_set(make_database: MakeDatabase) -> None:
+    real = make_database().render_as_string(hide_password=False)
+    subprocess.run(
+        [sys.executable, "-m", "app.db.embedded", "--scratch", "alembic", "upgrade", "head"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": real, "DATABASE_URL_UNPOOLED": real},
+        check=True,
+    )
+
+    with psycopg.connect(real.replace("+psycopg", "")) as connection:
+        assert (
+            connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            == []
+        )
+
+
+def test_a_server_that_is_interrupted_while_it_starts_is_stopped(tmp_path: Path) -> None:
+    process = subprocess.Popen([*SERVE], cwd=tmp_path, env={**os.environ, **PROJECT})
+    pid_file = tmp_path / ".data" / "postgres" / "postmaster.pid"
+    while not pid_file.exists():
+        assert process.poll() is None
+    process.terminate()
+    process.wait(30)
+
     assert postgres_of(tmp_path) == []

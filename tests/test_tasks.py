@@ -4,7 +4,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
+from sqlalchemy import URL
+
+from app.models.owned import new_id
 
 TASKS = "/api/v1/tasks"
 
@@ -51,6 +55,11 @@ class TestCreate:
 
         assert ids == sorted(ids)
         assert {id_.version for id_ in ids} == {7}
+
+    def test_makes_ids_in_order_even_within_a_millisecond(self) -> None:
+        ids = [new_id() for _ in range(10_000)]
+
+        assert ids == sorted(set(ids))
 
     def test_notes_the_time_in_utc(self, alice: httpx.Client) -> None:
         task = create(alice)
@@ -110,6 +119,20 @@ class TestUpdate:
         assert updated["updated_at"] > str(task["updated_at"])
         assert alice.get(f"{TASKS}/{task['id']}").json() == updated
         assert alice.get(f"{TASKS}/{other['id']}").json() == other
+
+    def test_is_later_than_before_whatever_the_clock_says(
+        self, alice: httpx.Client, database: URL, owner: str
+    ) -> None:
+        task = create(alice)
+        with psycopg.connect(
+            database.set(drivername="postgresql").render_as_string()
+        ) as connection:
+            connection.execute(
+                "UPDATE task SET updated_at = '2100-01-01 00:00:00Z' WHERE owner_id = %s", (owner,)
+            )
+
+        updated = alice.patch(f"{TASKS}/{task['id']}", json={"title": "x"}).json()
+        assert updated["updated_at"] == "2100-01-01T00:00:00.000001Z"
 
     def test_of_nothing_changes_nothing(self, alice: httpx.Client) -> None:
         task = create(alice)
@@ -238,6 +261,32 @@ class TestList:
         second = titles(alice, sort=sort, limit=3, cursor=first["next_cursor"])
 
         assert second == order[3:]
+
+    @pytest.mark.parametrize("sort", ["updated_at", "-updated_at"])
+    def test_pages_by_change_to_the_microsecond_and_ties_by_id(
+        self, alice: httpx.Client, database: URL, owner: str, sort: str
+    ) -> None:
+        for number in range(8):
+            create(alice, str(number))
+        first = "2026-01-01T00:00:00.000001Z"
+        with psycopg.connect(
+            database.set(drivername="postgresql").render_as_string()
+        ) as connection:
+            connection.execute(
+                "UPDATE task SET updated_at = %s::timestamptz + title::int / 4 * interval '1 us'"
+                " WHERE owner_id = %s",
+                (first, owner),
+            )
+
+        expected = titles(alice, sort=sort)
+        seen: list[str] = []
+        cursor: dict[str, str] = {}
+        while len(seen) < 8:
+            page = alice.get(TASKS, params={"sort": sort, "limit": 1, **cursor}).json()
+            seen += [item["title"] for item in page["items"]]
+            cursor = {"cursor": page["next_cursor"] or ""}
+        assert seen == expected == sorted(seen, reverse=sort.startswith("-"))
+        assert cursor == {"cursor": ""}
 
     def test_takes_any_cursor_of_the_right_form(self, alice: httpx.Client) -> None:
         create(alice)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import URL
 
+SENT: list[str] = []
+"""The text of every statement that went over any wire of this process."""
+
 
 @dataclass
 class Wire:
@@ -35,10 +38,12 @@ class Wire:
         """Give what goes over the wire from here on."""
         part = Wire(self.upstream)
         before = len(self.statements), self.executions, self.round_trips
-        yield part
-        part.statements = self.statements[before[0] :]
-        part.executions = self.executions - before[1]
-        part.round_trips = self.round_trips - before[2]
+        try:
+            yield part
+        finally:
+            part.statements = self.statements[before[0] :]
+            part.executions = self.executions - before[1]
+            part.round_trips = self.round_trips - before[2]
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         folder = self.upstream.query.get("host")
@@ -67,13 +72,17 @@ class Wire:
 
     def _note(self, kind: bytes, body: bytes) -> None:
         if kind == b"Q":
-            self.statements.append(body.rstrip(b"\0").decode())
+            self._keep(body.rstrip(b"\0"))
         if kind == b"P":  # Parse: the statement's name, its text, its parameters
-            self.statements.append(body.split(b"\0")[1].decode())
+            self._keep(body.split(b"\0")[1])
         if kind in {b"Q", b"E"}:
             self.executions += 1
         if kind in {b"Q", b"S"}:
             self.round_trips += 1
+
+    def _keep(self, statement: bytes) -> None:
+        self.statements.append(statement.decode())
+        SENT.append(statement.decode())
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """Lists, a page at a time: their parameters, cursor and envelope."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from struct import Struct
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -93,7 +94,17 @@ _FROM_QUERY: dict[Any, Any] = {bool: Annotated[StrictBool, BeforeValidator(_bool
 
 
 def list_parameters(model: type[Owned]) -> type[ListParameters]:
-    """The query parameters of a model's list: its sort orders, filters and search."""
+    """Return the query parameters of a model's list: its sort orders, filters and search.
+
+    Raises:
+        TypeError: the model can be sorted or filtered by a field of a kind that is not supported.
+    """
+    for name in model.sortable:
+        if model.model_fields[name].annotation is not datetime:
+            raise TypeError(f"{model.__name__} cannot be sorted by {name}: it is no datetime")
+    for name in model.filterable:
+        if model.model_fields[name].annotation not in _FROM_QUERY:
+            raise TypeError(f"{model.__name__} cannot be filtered by {name}: it is no bool")
     orders = tuple(sign + field for field in model.sortable for sign in ("-", ""))
     fields: dict[str, Any] = {
         "sort": (
@@ -102,9 +113,9 @@ def list_parameters(model: type[Owned]) -> type[ListParameters]:
         )
     }
     for name in model.filterable:
-        kind = model.model_fields[name].annotation
+        kind = _FROM_QUERY[model.model_fields[name].annotation]
         described = Field(description=f"Only items with this value of `{name}`.")
-        fields[name] = (Annotated[_FROM_QUERY.get(kind, kind) | MISSING, described], MISSING)
+        fields[name] = (Annotated[kind | MISSING, described], MISSING)
     if model.searchable:
         described = Field(
             description=f"Only items with this in {' or '.join(model.searchable)}, in any case."

@@ -40,10 +40,11 @@ ReadT = TypeVar("ReadT", bound=ReadSchema)
 StatementT = TypeVar("StatementT", bound=Executable)
 
 _NOT_WRITTEN = frozenset({"owner_id", "created_at", "updated_at"})
-_KEY: BindParameter[UUID] = bindparam("key")
-_LIMIT: BindParameter[int] = bindparam("limit")
-_SEARCH = bindparam("search", type_=String)
-_VERSIONS = bindparam("versions", type_=ARRAY(UTCDateTime))
+# SQLAlchemy keeps the names of columns to itself, so no parameter has the name of one.
+_KEY: BindParameter[UUID] = bindparam("bound_key")
+_LIMIT: BindParameter[int] = bindparam("bound_limit")
+_SEARCH = bindparam("bound_search", type_=String)
+_VERSIONS = bindparam("bound_versions", type_=ARRAY(UTCDateTime))
 
 
 Versions = Collection[datetime]
@@ -149,9 +150,11 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         """
         shape = _PageShape(sort, tuple(filters), search is not None, after is not None)
         statement = await self._built(shape, lambda: self._select_page(shape))
-        values = {**filters, _LIMIT.key: limit, _SEARCH.key: search}
+        values = {_bound(field): value for field, value in filters.items()}
+        values |= {_LIMIT.key: limit, _SEARCH.key: search}
         if after is not None:
-            values |= {f"after_{sort.removeprefix('-')}": after.value, "after_id": after.id}
+            field = sort.removeprefix("-")
+            values |= {_bound(f"after_{field}"): after.value, _bound("after_id"): after.id}
         return [self._read(row) for row in await self._rows(statement, values)]
 
     async def update(  # type: ignore[override]
@@ -179,7 +182,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         statement = await self._built(("update", *fields), lambda: self._update_one(fields))
         if expressions:
             statement = statement.values(expressions)
-        values = {_new(field): changes[field] for field in fields}
+        values = {_bound(field): changes[field] for field in fields}
         return await self._write(statement, {**values, _KEY.key: id_}, versions)
 
     async def delete(  # type: ignore[override]
@@ -249,14 +252,14 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         if shape.after:
             columns = [self._table.c[name] for name in sort_columns]
             here = tuple_(*columns)
-            there = tuple_(*(bindparam(f"after_{c.name}", type_=c.type) for c in columns))
+            there = tuple_(*(bindparam(_bound(f"after_{c.name}"), type_=c.type) for c in columns))
             where.append(here < there if order == "desc" else here > there)
         statement = await self.select(
             self._read_schema,
             sort_columns=sort_columns,
             sort_orders=[order] * len(sort_columns),
             where=where,
-            **{name: bindparam(name) for name in shape.filters},
+            **{field: bindparam(_bound(field)) for field in shape.filters},
         )
         return statement.limit(_LIMIT)
 
@@ -271,7 +274,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         return (
             update(self._table)
             .where(_condition(one))
-            .values({field: bindparam(_new(field)) for field in fields})
+            .values({field: bindparam(_bound(field)) for field in fields})
             .values(updated_at=func.greatest(func.now(), later))
             .returning(*one.selected_columns)
         )
@@ -281,9 +284,9 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         return delete(self._table).where(_condition(one)).returning(*one.selected_columns)
 
 
-def _new(field: str) -> str:
-    """The parameter of a field's new value; SQLAlchemy keeps the name of the field to itself."""
-    return f"new_{field}"
+def _bound(field: str) -> str:
+    """The name of the parameter with a value of a field."""
+    return f"bound_value_{field}"
 
 
 def _condition(statement: Select[Any]) -> ColumnElement[bool]:

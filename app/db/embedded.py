@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ import psycopg
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
-from app.config import NO_DATABASE, read_settings
+from app.config import Settings, SettingsError, load
 
 with warnings.catch_warnings():  # it misses XDG_RUNTIME_DIR, which is not used here
     warnings.simplefilter("ignore")
@@ -36,6 +37,7 @@ _PROGRAMS = pgserver.POSTGRES_VERSIONS[18]
 # Plain characters need no escapes in a URL, which SQLAlchemy and libpq escape differently.
 _SOCKET_FOLDER = re.compile(r"[\w/.-]{1,89}", re.ASCII)
 _USER = "pgserver"
+_PREFIX = "postgres-"
 _DEFAULTS = {"listen_addresses": "", "timezone": "UTC", "log_timezone": "UTC"}
 
 
@@ -52,18 +54,18 @@ def embedded_postgres(folder: Path, options: Mapping[str, str] | None = None) ->
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "postgres"
     with (folder / "users.lock").open("w") as users:
-        with _exclusive(folder / "start.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            data = folder / "postgres"
-            _initialize(data)
-            _start(data, options or {})
-            url = _database(data)
         try:
+            with _exclusive(folder / "start.lock"):
+                fcntl.flock(users, fcntl.LOCK_SH)
+                _initialize(data)
+                _start(data, options or {})
+                url = _database(data)
             yield url
         finally:
             with _exclusive(folder / "start.lock"):
-                if _is_last(users):
+                if _is_last(users) and _is_running(data):
                     _stop(data)
 
 
@@ -86,6 +88,8 @@ def _initialize(data: Path) -> None:
     """Make a database cluster. Its folder gets its name only once it is complete."""
     if data.exists():
         return
+    for unfinished in data.parent.glob(f"{_PREFIX}*"):
+        shutil.rmtree(unfinished)
     new = _new_folder(data.parent)
     _run(
         "initdb",
@@ -117,27 +121,29 @@ def _start(data: Path, options: Mapping[str, str]) -> None:
 
 
 def _stop(data: Path) -> None:
-    server = pgserver.PostmasterInfo.read_from_pgdata(data)
+    sockets = _sockets(data)
     _run("pg_ctl", "stop", "-D", str(data), "-m", "fast")
-    if server is not None and server.socket_dir and server.socket_dir != data:
-        shutil.rmtree(server.socket_dir)
+    if sockets.name.startswith(_PREFIX):
+        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def _is_running(data: Path) -> bool:
-    server = pgserver.PostmasterInfo.read_from_pgdata(data)
-    if server is None or server.process is None:
-        return False
+    """Tell whether the process in postmaster.pid is the server of this folder, where it works."""
     try:
-        return Path(server.process.cwd()) == data
-    except psutil.Error:
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        return Path(psutil.Process(pid).cwd()) == data
+    except (OSError, IndexError, psutil.Error):
         return False
+
+
+def _sockets(data: Path) -> Path:
+    """The folder of the server's socket, in the fifth line of postmaster.pid."""
+    return Path([*(data / "postmaster.pid").read_text().splitlines(), *[""] * 5][4])
 
 
 def _database(data: Path) -> URL:
     """Return the URL of the database, which is created if need be."""
-    server = pgserver.PostmasterInfo.read_from_pgdata(data)
-    assert server is not None  # noqa: S101 - it was started
-    host = str(server.socket_dir)
+    host = str(_sockets(data))
     with psycopg.connect(host=host, user="postgres", autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'todo'").fetchone():
             connection.execute("CREATE DATABASE todo")
@@ -154,12 +160,15 @@ def _run(program: str, *arguments: str) -> None:
 
 def _new_folder(parent: Path) -> Path:
     """Make a folder that belongs to the user who runs PostgreSQL, and that nobody else enters."""
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix="postgres-"))
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
     if os.geteuid() == 0:
         pgserver.ensure_user_exists(_USER)
         shutil.chown(folder, _USER, _USER)
-        for path in (folder, _PROGRAMS, _PROGRAMS.parent / "lib"):
-            pgserver.ensure_prefix_permissions(path)
+        for way in {*folder.parents, *_PROGRAMS.parents, _PROGRAMS}:
+            mode = way.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                sys.stderr.write(f"Letting the user {_USER} pass through {way}\n")
+                way.chmod(mode | stat.S_IXOTH)
     return folder
 
 
@@ -176,16 +185,17 @@ def development_database() -> Iterator[URL]:
     """Give the database of ``DATABASE_URL`` or, if it is not set, an embedded one in ``DATA_DIR``.
 
     This process and its children then find it in ``DATABASE_URL``.
+
+    Raises:
+        SettingsError: a setting is bad.
     """
-    settings, refusal = read_settings()
+    settings = load(Settings)
     if settings.database_url is not None:
         yield settings.database_url
-    elif refusal != NO_DATABASE:
-        sys.exit(refusal)
-    else:
-        with embedded_postgres(DataSettings().data_dir) as url:
-            os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
-            yield url
+        return
+    with embedded_postgres(load(DataSettings).data_dir) as url:
+        _publish(url)
+        yield url
 
 
 @contextmanager
@@ -195,16 +205,25 @@ def scratch_database() -> Iterator[URL]:
         tempfile.TemporaryDirectory() as folder,
         embedded_postgres(Path(folder), {"fsync": "off"}) as url,
     ):
-        os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+        _publish(url)
         yield url
+
+
+def _publish(url: URL) -> None:
+    """Let this process and its children use a database, and no other one that was set."""
+    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    os.environ["DATABASE_URL"] = os.environ["DATABASE_URL_UNPOOLED"] = text
 
 
 def main() -> None:
     """Run a command with a database: ``python -m app.db.embedded [--scratch] COMMAND...``."""
     command = sys.argv[1:]
     scratch = command[0] == "--scratch"
-    with scratch_database() if scratch else development_database():
-        sys.exit(subprocess.run(command[scratch:], check=False).returncode)  # noqa: S603
+    try:
+        with scratch_database() if scratch else development_database():
+            sys.exit(subprocess.run(command[scratch:], check=False).returncode)  # noqa: S603
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

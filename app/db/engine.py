@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
-OWNER = bindparam("owner", type_=String)
+OWNER = bindparam("bound_owner", type_=String)
 """The owner in a statement. `OwnedConnection` supplies its value, and nothing else does."""
 
 

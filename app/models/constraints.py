@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import CheckConstraint, Column, ColumnElement, Table, func
 
@@ -30,16 +31,16 @@ _CHECKS: dict[str, Callable[[Column[Any], Any], ColumnElement[bool]]] = {
 def repeat_bounds(table: Table, schema: dict[str, Any]) -> None:
     """Give ``table`` a CHECK for each bound in the JSON Schema of its model.
 
-    A number becomes part of its constraint's name, because Alembic compares CHECKs by name
-    only: so it sees that a bound has changed.
+    The bound becomes part of the constraint's name, a pattern as its checksum, because Alembic
+    compares CHECKs by name only: so it sees that a bound has changed.
     """
     for field, definition in schema["properties"].items():
         for variant in definition.get("anyOf", [definition]):
             for keyword, check in _CHECKS.items():
-                bound = variant.get(keyword, ANYTHING_BUT_NUL)
-                if bound == ANYTHING_BUT_NUL:  # PostgreSQL stores no NUL anyhow
+                # PostgreSQL stores no NUL anyhow.
+                if keyword not in variant or variant[keyword] == ANYTHING_BUT_NUL:
                     continue
-                name = f"{field}_{keyword.lower()}"
-                if not isinstance(bound, str):
-                    name += f"_{bound}"
+                bound = variant[keyword]
+                version = f"{crc32(bound.encode()):08x}" if keyword == "pattern" else bound
+                name = f"{field}_{keyword.lower()}_{version}"
                 table.append_constraint(CheckConstraint(check(table.c[field], bound), name=name))

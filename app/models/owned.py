@@ -9,7 +9,6 @@ from pydantic import Field as PydanticField
 from sqlalchemy import Index, String, Table, event
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
-from sqlmodel._compat import SQLModelConfig
 from uuid_utils.compat import uuid7
 
 from app.models.constraints import NAMING_CONVENTION, repeat_bounds
@@ -26,7 +25,7 @@ class Owned(SQLModel):
     (RFC 9562), so the order of ``id`` is the order of creation.
 
     The class variables name the fields that a list can be sorted by, filtered by and
-    searched in. A sort order costs an index.
+    searched in: times, booleans and text. A sort order costs an index.
     """
 
     sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
@@ -52,7 +51,7 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
 class CreateSchema(SQLModel):
     """Base of what clients send to create a row. An unknown field is refused."""
 
-    model_config = SQLModelConfig(extra="forbid")
+    model_config = {"extra": "forbid"}
 
     id: Annotated[
         NewId | MISSING,
@@ -69,7 +68,7 @@ class UpdateSchema(SQLModel):
     A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
     """
 
-    model_config = SQLModelConfig(extra="forbid")
+    model_config = {"extra": "forbid"}
 
 
 class ReadSchema(SQLModel):

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 import sqlmodel.sql.sqltypes
 from alembic import op
 
-revision = "4a5be3f5057f"
+revision = "188eac45538f"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -22,11 +22,12 @@ def upgrade() -> None:
         sa.Column("description", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("completed", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "owner_id ~ '^[\\u0021-\\u007e]{1,255}$'", name=op.f("ck_task_owner_id_pattern")
+            "owner_id ~ '^[\\u0021-\\u007e]{1,255}$'",
+            name=op.f("ck_task_owner_id_pattern_c4ef386a"),
         ),
         sa.CheckConstraint(
             "title ~ '^[\\x20\\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000\\ufeff]*(?:[^\\x00-\\x1f\\x7f-\\x9f\\u2027-\\u202a\\x20\\xa0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000\\ufeff]|[\\u2027\\u202a])(?:[^\\x00-\\x1f\\x7f-\\x9f\\u2027-\\u202a]|[\\u2027\\u202a])*$'",
-            name=op.f("ck_task_title_pattern"),
+            name=op.f("ck_task_title_pattern_5e0cad00"),
         ),
         sa.CheckConstraint(
             "char_length(description) <= 5000", name=op.f("ck_task_description_maxlength_5000")
