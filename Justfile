@@ -34,7 +34,7 @@ check:
     {{ run }} python -m tests.openapi.breaking
     {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
 
-# Fuzz the API with Schemathesis, on a server and a database of its own
+# Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
     {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
 

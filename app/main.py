@@ -68,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=[{"name": r.name, "description": r.description} for r in ROUTERS],
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
         middleware=[
             Middleware(ResponseHeaders),

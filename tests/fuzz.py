@@ -1,4 +1,4 @@
-"""Schemathesis against a running server: ``python -m tests.fuzz SEED EXAMPLES``."""
+"""Random requests to a running server: ``python -m tests.fuzz SEED EXAMPLES``."""
 
 import os
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from alembic.command import upgrade
 from alembic.config import Config
+from hypothesis import Phase
 
 from app.db.embedded import scratch_database
 from tests.server import serve
+from tests.test_model import explore
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,6 +45,8 @@ def main() -> None:
                 fuzz(server.url, seed=seed, examples=examples)
             except subprocess.CalledProcessError:
                 sys.exit(f"Schemathesis found failures: see above; the seed was {seed}")
+            sys.stdout.write("Several owners do anything in any order ...\n")
+            explore(server, number=seed, examples=examples, phases=(Phase.generate, Phase.shrink))
 
 
 if __name__ == "__main__":
