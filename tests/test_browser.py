@@ -104,11 +104,13 @@ def api(database: URL, website: str) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def visitor(page: Page, website: str) -> Page:
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, website: str) -> Iterator[Page]:
     """A page of the website."""
-    page.goto(website)
-    return page
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(website)
+        yield page
 
 
 @dataclass
