@@ -172,6 +172,7 @@ class TestDelete:
         response = alice.delete(f"{TASKS}/{task['id']}")
 
         assert (response.status_code, response.content) == (204, b"")
+        assert "content-type" not in response.headers
         assert alice.get(f"{TASKS}/{task['id']}").status_code == 404
         assert alice.delete(f"{TASKS}/{task['id']}").status_code == 404
         assert titles(alice) == [other["title"]]

@@ -248,5 +248,6 @@ class _OwnedEndpointCreator(EndpointCreator):
             summary=f"Delete a {one}",
             description=f"Remove one of the caller's {many} for good.",
             status_code=204,
+            response_class=Response,  # without a media type, as it has no body
             responses=documented(404, 412, 422),
         )

@@ -28,13 +28,15 @@ class Task(Owned, table=True):
 class TaskCreate(CreateSchema):
     """A new task. What is left out is null or false."""
 
+    model_config = {"json_schema_extra": {"examples": [{"title": "Buy milk"}]}}  # noqa: RUF012 - as Pydantic has it
+
     title: Title
     description: Description | MISSING | None = MISSING
     completed: Completed | MISSING = MISSING
 
 
 class TaskUpdate(UpdateSchema):
-    """The fields to change. What is left out stays; a null ``description`` is cleared."""
+    """The fields to change. What is left out stays; a null `description` is cleared."""
 
     title: Title | MISSING = MISSING
     description: Description | MISSING | None = MISSING
