@@ -14,19 +14,23 @@ from tests.server import serve
 from tests.test_model import explore
 
 ROOT = Path(__file__).parent.parent
+ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
 
-def fuzz(url: str, *, seed: int, examples: int, schema: str = "openapi.json") -> None:
-    """Run all phases and checks, and raise CalledProcessError if one of them fails.
+def fuzz(
+    url: str, *, seed: int, examples: int, schema: str = "openapi.json", phases: str = ALL_PHASES
+) -> None:
+    """Run all checks, and raise CalledProcessError if one of them fails.
 
     Args:
         url: where the server is.
         seed: the same seed makes the same requests.
         examples: how many requests to make of each kind, for each operation.
         schema: the document to go by, a file or a URL.
+        phases: what to make requests from.
     """
     program = Path(sys.executable).with_name("schemathesis")
-    options = [f"--url={url}", f"--seed={seed}", f"--max-examples={examples}"]
+    options = [f"--url={url}", f"--seed={seed}", f"--max-examples={examples}", f"--phases={phases}"]
     subprocess.run(
         [program, "--config-file=tests/schemathesis.toml", "run", schema, *options],
         cwd=ROOT,

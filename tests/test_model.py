@@ -407,4 +407,4 @@ def explore(
 
 
 def test_owners_see_what_they_did_and_nothing_of_each_other(server: Server) -> None:
-    explore(server, number=1, examples=40)
+    explore(server, number=1, examples=30)

@@ -82,9 +82,16 @@ def start(command: list[str], folder: Path, **environment: str) -> Process:
 @contextmanager
 def serving(command: list[str], folder: Path, **environment: str) -> Iterator[Process]:
     """Serve, and leave nothing behind."""
+    with starting(command, folder, **environment) as process:
+        process.wait_until_ready()
+        yield process
+
+
+@contextmanager
+def starting(command: list[str], folder: Path, **environment: str) -> Iterator[Process]:
+    """Start to serve, and leave nothing behind."""
     process = start(command, folder, **environment)
     try:
-        process.wait_until_ready()
         yield process
     finally:
         if process.popen.poll() is None:
@@ -153,9 +160,11 @@ def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
 def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
     long = tmp_path / ("long" * 30)
     with (
-        serving(SERVE, tmp_path, DATA_DIR=str(tmp_path / "one")) as one,
-        serving(SERVE, tmp_path, DATA_DIR=str(long)) as two,
+        starting(SERVE, tmp_path, DATA_DIR=str(tmp_path / "one")) as one,
+        starting(SERVE, tmp_path, DATA_DIR=str(long)) as two,
     ):
+        one.wait_until_ready()
+        two.wait_until_ready()
         one.create("in one")
         two.create("in two")
 
