@@ -4,6 +4,7 @@ The operations are read from the application's own document, so a new resource i
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,6 +104,12 @@ def test_every_route_of_the_api_is_in_the_matrix() -> None:
     assert {"createTask", "listTasks", "getTask", "updateTask", "deleteTask", "toggleTask"} <= names
     assert {"createBookmark", "listBookmarks", "getBookmark", "updateBookmark"} <= names
     assert "deleteBookmark" in names
+
+
+def test_a_new_resource_takes_25_lines() -> None:
+    lines = Path(bookmarks.__file__).read_text().splitlines()
+
+    assert len([line for line in lines if line.strip()]) <= 25
 
 
 @each
