@@ -8,12 +8,14 @@ from typing import Any, ClassVar, NamedTuple
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     MultipleResults,
     RuleBasedStateMachine,
+    initialize,
     multiple,
     rule,
     run_state_machine_as_test,
@@ -28,7 +30,6 @@ Query = dict[str, str]
 NEVER = '"1"'
 """An entity tag that no task ever has."""
 
-# Tasks with ids of the same millisecond, in the future, have the same time of last change, too.
 PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 # Two alphabets: Python and PostgreSQL need not agree on the lower case of all other characters.
@@ -44,26 +45,29 @@ CHANGES: st.SearchStrategy[Task] = st.one_of(
     NEW_TASKS,
     st.fixed_dictionaries({"description": DESCRIPTIONS}),
     st.fixed_dictionaries({"completed": st.booleans()}),
+    st.fixed_dictionaries({"title": TITLES | st.none(), "completed": st.booleans() | st.none()}),
 )
 # Most tasks get an id that the client chose: one of a few, so that they meet.
 CHOICES = st.sampled_from([None, *range(6)])
-NULLS = st.sampled_from(["", "", "", "", "title", "completed"])
 SORTS = ["updated_at", "-updated_at", "created_at", "-created_at"]
 QUERIES: st.SearchStrategy[Query] = st.one_of(
     st.sampled_from([{"sort": sort} for sort in SORTS]),
+    st.fixed_dictionaries({"q": st.sampled_from("abAB%_\\'")}),
     st.fixed_dictionaries(
         {"sort": st.sampled_from(SORTS)},
         optional={"completed": st.sampled_from(["true", "false"]), "q": SEARCHES},
     ),
 )
-LIMITS = st.sampled_from([2, 3, 100])
+LIMITS = st.sampled_from([2, 4, 100])
 OWNERS = st.integers(0, 2)
 
 # Whoever asks is the task's owner, or one of the two others.
 STRANGERS = st.sampled_from([0, 0, 0, 0, 1, 2])
 
+DELETES = st.sampled_from([False, False, True])
+
 FORMS = ["{current}", "{earlier}", "{other}", "*", f"{NEVER}, {{current}}", "W/{current}"]
-CONDITIONS = st.sampled_from([None] * len(FORMS) + FORMS)
+CONDITIONS = st.sampled_from([None, None, None, *FORMS])
 
 
 class Ref(NamedTuple):
@@ -133,6 +137,7 @@ class Owners(RuleBasedStateMachine):
     """Three owners, who know each other's ids, entity tags and cursors."""
 
     http: ClassVar[httpx.Client]
+    database: ClassVar[psycopg.Connection]
 
     refs: Bundle[Ref] = Bundle("refs")
     bookmarks: Bundle[Bookmark] = Bundle("bookmarks")
@@ -148,6 +153,11 @@ class Owners(RuleBasedStateMachine):
             for number, owner in enumerate(self.owners):
                 self.page(number, {}, 100, {}, owner.listed({}))
 
+    @initialize(target=refs, body=NEW_TASKS)
+    def begin(self, body: Task) -> MultipleResults[Ref]:
+        ids = [None, self.chosen_id(1)]
+        return multiple(*(self.create_one(number, body, id_) for number in range(3) for id_ in ids))
+
     @rule(
         target=refs,
         number=OWNERS,
@@ -157,10 +167,6 @@ class Owners(RuleBasedStateMachine):
     def create(self, number: int, choices: list[int | None], body: Task) -> MultipleResults[Ref]:
         ids = [None if choice is None else self.chosen_id(choice) for choice in choices]
         return multiple(*(self.create_one(number, body, id_) for id_ in ids))
-
-    @rule(target=refs, number=OWNERS, ref=refs, body=NEW_TASKS)
-    def create_with_an_id_that_was_used(self, number: int, ref: Ref, body: Task) -> Ref:
-        return self.create_one(number, body, ref.id)
 
     @rule(ref=refs, stranger=STRANGERS, condition=CONDITIONS, other=refs)
     def get(self, ref: Ref, stranger: int, condition: str | None, other: Ref) -> None:
@@ -179,74 +185,56 @@ class Owners(RuleBasedStateMachine):
             equal((response.status_code, response.json()), (200, owner.tasks[ref.id]), response)
         equal(response.headers["etag"], tag, response)
 
-    @rule(
-        ref=refs,
-        stranger=STRANGERS,
-        changes=CHANGES,
-        null=NULLS,
-        condition=CONDITIONS,
-        other=refs,
-    )
+    @rule(ref=refs, stranger=STRANGERS, change=CHANGES, condition=CONDITIONS, other=refs)
     def update(
-        self,
-        *,
-        ref: Ref,
-        stranger: int,
-        changes: Task,
-        null: str,
-        condition: str | None,
-        other: Ref,
+        self, ref: Ref, stranger: int, change: Task, condition: str | None, other: Ref
     ) -> None:
         number, value = (ref.owner + stranger) % 3, self.value(condition, ref, other)
-        body = {**changes, null: None} if null else changes
+        nulls = [name for name in ("title", "completed") if change.get(name, "") is None]
 
         response = self.send(
-            number, "PATCH", f"/{ref.id}", json=body, headers=header("If-Match", value)
+            number, "PATCH", f"/{ref.id}", json=change, headers=header("If-Match", value)
         )
 
-        if null:
+        if nulls:
             self.refused(response, 422)
             pointers = [error["pointer"] for error in response.json()["errors"]]
-            equal(pointers, [f"/body/{null}"], response)
+            equal(pointers, [f"/body/{name}" for name in nulls], response)
         elif self.may_write(number, ref.id, value, response):
-            self.changed(number, ref.id, changes, response)
+            self.changed(number, ref.id, change, response)
 
-    @rule(ref=refs, stranger=STRANGERS, condition=CONDITIONS, other=refs)
-    def toggle(self, ref: Ref, stranger: int, condition: str | None, other: Ref) -> None:
+    @rule(ref=refs, stranger=STRANGERS, delete=DELETES, condition=CONDITIONS, other=refs)
+    def toggle_or_delete(
+        self, ref: Ref, stranger: int, *, delete: bool, condition: str | None, other: Ref
+    ) -> None:
         number, value = (ref.owner + stranger) % 3, self.value(condition, ref, other)
+        owner = self.owners[number]
+        method, path = ("DELETE", f"/{ref.id}") if delete else ("POST", f"/{ref.id}/toggle")
 
-        response = self.send(number, "POST", f"/{ref.id}/toggle", headers=header("If-Match", value))
+        response = self.send(number, method, path, headers=header("If-Match", value))
 
-        if self.may_write(number, ref.id, value, response):
-            flipped = not self.owners[number].tasks[ref.id]["completed"]
+        if not self.may_write(number, ref.id, value, response):
+            return
+        if delete:
+            equal((response.status_code, response.content), (204, b""), response)
+            del owner.tasks[ref.id]
+            del owner.tags[ref.id]
+        else:
+            flipped = not owner.tasks[ref.id]["completed"]
             self.changed(number, ref.id, {"completed": flipped}, response)
 
-    @rule(ref=refs, stranger=STRANGERS, condition=CONDITIONS, other=refs)
-    def delete(self, ref: Ref, stranger: int, condition: str | None, other: Ref) -> None:
-        number, value = (ref.owner + stranger) % 3, self.value(condition, ref, other)
-
-        response = self.send(number, "DELETE", f"/{ref.id}", headers=header("If-Match", value))
-
-        if self.may_write(number, ref.id, value, response):
-            equal((response.status_code, response.content), (204, b""), response)
-            del self.owners[number].tasks[ref.id]
-            del self.owners[number].tags[ref.id]
-
-    @rule(number=OWNERS, query=QUERIES, limit=LIMITS)
-    def list_all_pages(self, number: int, query: Query, limit: int) -> None:
-        rest = self.owners[number].listed(query)
-        cursor = self.page(number, query, limit, {}, rest)
+    @rule(target=bookmarks, number=OWNERS, query=QUERIES, limit=LIMITS, at_once=st.booleans())
+    def list_all_pages(
+        self, number: int, query: Query, limit: int, *, at_once: bool
+    ) -> Bookmark | MultipleResults[Bookmark]:
+        if at_once:
+            self.change_three_at_once(number)
+        whole = rest = self.owners[number].listed(query)
+        first = cursor = self.page(number, query, limit, {}, rest)
         while cursor is not None:
             rest = rest[limit:]
             cursor = self.page(number, query, limit, {"cursor": cursor}, rest)
-
-    @rule(target=bookmarks, number=OWNERS, query=QUERIES, limit=LIMITS)
-    def begin_a_list(
-        self, number: int, query: Query, limit: int
-    ) -> Bookmark | MultipleResults[Bookmark]:
-        rest = self.owners[number].listed(query)
-        cursor = self.page(number, query, limit, {}, rest)
-        return self.bookmark(number, query, limit, cursor, rest)
+        return self.bookmark(number, query, limit, first, whole)
 
     @rule(target=bookmarks, mark=bookmarks, stranger=STRANGERS)
     def go_on_with_a_list(
@@ -286,6 +274,21 @@ class Owners(RuleBasedStateMachine):
         self.created(number, id_, body, response)
         return Ref(number, id_)
 
+    def change_three_at_once(self, number: int) -> None:
+        """As an import does, and fast clients may: then the id decides the order."""
+        owner = self.owners[number]
+        ids = list(owner.tasks)[-3:]
+        self.database.execute(
+            "UPDATE task SET updated_at = interval '1 second'"
+            " + (SELECT max(updated_at) FROM task WHERE owner_id = %(owner)s)"
+            " WHERE owner_id = %(owner)s AND id = ANY(%(ids)s::uuid[])",
+            {"owner": owner.name, "ids": ids},
+        )
+        for id_ in ids:
+            response = self.send(number, "GET", f"/{id_}")
+            equal(response.status_code, 200, response)
+            self.shown(number, owner.tasks[id_], response)
+
     def send(self, number: int, method: str, path: str = "", **parts: Any) -> httpx.Response:
         """Send a request of one owner."""
         headers = {"X-User-ID": self.owners[number].name, **parts.pop("headers", {})}
@@ -295,11 +298,9 @@ class Owners(RuleBasedStateMachine):
         """The value of an If-Match or If-None-Match, with entity tags that there have been."""
         if condition is None:
             return None
-        tags = self.owners[ref.owner].tags.get(ref.id, [NEVER])
-        others = self.owners[other.owner].tags.get(other.id, [NEVER])
-        return condition.format(
-            current=tags[-1], earlier=tags[len(tags) // 2 - 1], other=others[-1]
-        )
+        tags = [NEVER, NEVER, *self.owners[ref.owner].tags.get(ref.id, [])]
+        others = [NEVER, *self.owners[other.owner].tags.get(other.id, [])]
+        return condition.format(current=tags[-1], earlier=tags[-2], other=others[-1])
 
     def created(self, number: int, id_: str, body: Task, response: httpx.Response) -> None:
         """Check a response that shows a new task, and note the task."""
@@ -391,8 +392,13 @@ def explore(
         examples: how often to begin anew, with new owners.
         phases: with ``Phase.shrink``, a failure takes minutes to be reduced to its few steps.
     """
-    with server.client() as client:
-        machine = seed(number)(type("Owners", (Owners,), {"http": client}))
+    url = server.wire.upstream.set(drivername="postgresql")
+    with (
+        server.client() as client,
+        psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as database,
+    ):
+        connected = type("Owners", (Owners,), {"http": client, "database": database})
+        machine = seed(number)(connected)
         run_state_machine_as_test(
             machine,
             settings=settings(
