@@ -17,7 +17,7 @@ default:
 
 # Serve the API with reload, on a PostgreSQL of its own unless DATABASE_URL is set
 serve:
-    @{{ run }} python -m app
+    @{{ run }} python -m app.development
 
 # Run the tests, in parallel and in random order; arguments go to pytest
 test *arguments:

@@ -1,57 +1,52 @@
-"""``python -m app``, or ``just serve``: the API with reload and a database, for development."""
+"""``python -m app``: the API in production, as one process."""
 
 import signal
 import sys
-from pathlib import Path
-from typing import Annotated
+from types import FrameType
 
 import uvicorn
-from alembic.command import upgrade
-from alembic.config import Config
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.exc import OperationalError
 
-from app.config import SettingsError, load
-from app.db.embedded import development_database
+from app import logs
+from app.config import ServerSettings, Settings, SettingsError, load
 
-ROOT = Path(__file__).parent.parent
+_SLOWEST_CLIENT = 5
+"""Seconds to send a request, or to take the response, once the server is to stop."""
 
 
-class ServeSettings(BaseSettings):
-    """Where the API listens."""
+class Server(uvicorn.Server):
+    """Uvicorn, which leaves at once on a second signal: its own does on a second Ctrl-C only."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Finish the requests in flight, or, if that was asked for already, leave."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
 
 
 def serve() -> None:
-    """Migrate the database and serve it, until interrupted."""
-    settings = load(ServeSettings)
-    with development_database() as database:
-        upgrade(Config(toml_file=ROOT / "pyproject.toml"), "head")
-        print(f"API       http://{settings.host}:{settings.port}/api/v1")
-        print(f"Docs      http://{settings.host}:{settings.port}/docs")
-        print(f"Database  {database.set(drivername='postgresql')}", flush=True)
-        uvicorn.run(
-            "app.reload:create_app_that_follows",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            reload=True,
-            reload_dirs=[str(ROOT / "app")],
+    """Serve until a signal ends it, and exit with status 0."""
+    settings = load(Settings)
+    logs.configure(settings.log_level)
+    where = load(ServerSettings)
+    server = Server(
+        uvicorn.Config(
+            "app.main:app",
+            host=where.host,
+            port=where.port,
+            log_config=None,
             proxy_headers=False,  # X-Forwarded-For must not change who the peer is
+            timeout_graceful_shutdown=round(settings.database_timeout) + _SLOWEST_CLIENT,
         )
+    )
+    # When it has stopped, uvicorn raises the signal once more, which would end the process anew.
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_, signal.SIG_IGN)
+    server.run()
+    if not server.started:
+        sys.exit(1)
 
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # leave as on Ctrl-C: stop the database
-try:
-    serve()
-except (SettingsError, OSError) as error:
-    sys.exit(str(error))
-except OperationalError as error:
-    sys.exit(f"The database does not answer: {str(error.orig).splitlines()[0]}")
-except KeyboardInterrupt:
-    sys.exit(130)
+if __name__ == "__main__":
+    try:
+        serve()
+    except SettingsError as error:
+        sys.exit(str(error))

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Connections per process."""
     database_timeout: Annotated[float, Field(gt=0, le=300)] = 5
     """Seconds a request may spend on the database, waiting for a connection included."""
+    database_prepared_statements: bool = True
+    """Whether the server may keep statements prepared. Default: not behind Neon's pooler."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = (
         ip_network("127.0.0.0/8"),
@@ -64,6 +66,15 @@ class Settings(BaseSettings):
     )
     """Networks whose ``X-User-ID`` is believed."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+
+class ServerSettings(BaseSettings):
+    """Where ``python -m app`` and ``just serve`` listen."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

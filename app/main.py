@@ -1,6 +1,5 @@
 """The application: ``uvicorn app.main:app``."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict
@@ -10,9 +9,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import logs
 from app.api import errors, health, tasks
 from app.api.headers import EXPOSED, ResponseHeaders
 from app.api.limits import BodyLimit
+from app.api.request_log import RequestLog
 from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, SettingsError, load
 from app.db.engine import Database
@@ -44,11 +45,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         assert settings.database_url is not None  # noqa: S101 - else it refuses to start
-        logging.getLogger("app").setLevel(settings.log_level)
+        logs.configure(settings.log_level)
         database = Database(
             settings.database_url,
             pool_size=settings.database_pool_size,
             timeout=settings.database_timeout,
+            prepared_statements=settings.database_prepared_statements,
         )
         try:
             yield {"database": database}
@@ -71,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
         middleware=[
+            Middleware(RequestLog),
             Middleware(ResponseHeaders),
             Middleware(
                 CORSMiddleware,

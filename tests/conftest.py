@@ -1,15 +1,17 @@
 """A real PostgreSQL for the run, a database for each worker, new owners for each test."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+import structlog
 from alembic.command import upgrade
 from alembic.config import Config
 from sqlalchemy import URL, create_engine, make_url
@@ -22,6 +24,7 @@ from tests.server import Server, serve
 from tests.wire import SENT
 
 MakeDatabase = Callable[[], URL]
+Logs = list[MutableMapping[str, Any]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,7 +62,11 @@ def make_database() -> Iterator[MakeDatabase]:
 @pytest.fixture(scope="session")
 def database(make_database: MakeDatabase) -> URL:
     """A database at the newest migration, with the table of the example resource."""
-    url = make_database()
+    return migrated(make_database())
+
+
+def migrated(url: URL) -> URL:
+    """Bring a database to the newest migration, and add the table of the example resource."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
             environment.setenv(name, url.render_as_string(hide_password=False))
@@ -83,6 +90,17 @@ def every_statement_has_an_owner() -> Iterator[None]:
     before = len(SENT)
     yield
     assert unowned(SENT[before:]) == []
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """What the application logs, from here on."""
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+    ]
+    with structlog.testing.capture_logs(processors) as entries:
+        yield entries
 
 
 @pytest.fixture

@@ -47,11 +47,19 @@ class Server:
 
 
 @contextmanager
-def serve(database: URL, **settings: Any) -> Iterator[Server]:
-    """Serve the application, with the example resource in it."""
+def serve(database: URL, *, on_a_wire: bool = True, **settings: Any) -> Iterator[Server]:
+    """Serve the application, with the example resource in it.
+
+    Args:
+        database: where PostgreSQL is.
+        on_a_wire: whether a wire is in between. Without one, the application is given the URL as
+            it is.
+        settings: those of the application.
+    """
     with anyio.from_thread.start_blocking_portal(backend_options={"use_uvloop": True}) as portal:
         wire = Wire(database)
-        with portal.wrap_async_context_manager(wire.listening()) as url:
+        with portal.wrap_async_context_manager(wire.listening()) as on_wire:
+            url = on_wire if on_a_wire else database
             app = create_app(SuiteSettings(database_url=url, **settings))
             app.include_router(bookmarks.router, prefix="/api/v1")
             config = uvicorn.Config(app, log_level="warning", proxy_headers=False)

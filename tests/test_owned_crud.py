@@ -35,7 +35,9 @@ def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(
     unbound = OwnedCRUD(Task, TaskRead)
 
     async def with_statements_built_before() -> None:
-        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
+        pool = Database(
+            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+        )
         await call(unbound.bind(pool.owned_by("somebody")))
         try:
             await call(unbound)
@@ -61,7 +63,9 @@ def test_a_statement_that_does_not_bind_the_owner_is_not_sent(
     statement: Any, server: Server
 ) -> None:
     async def send() -> None:
-        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
+        pool = Database(
+            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+        )
         await pool.check()
         try:
             with server.wire.recording() as sent:
@@ -84,7 +88,9 @@ def test_a_statement_that_does_not_bind_the_owner_is_not_sent(
 def test_a_row_is_never_given_to_another_owner(
     call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], server: Server
 ) -> None:
-    pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
+    pool = Database(
+        server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+    )
 
     with pytest.raises(AccessDenied, match="owner_id"):
         asyncio.run(call(OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))))  # type: ignore[arg-type]
@@ -92,7 +98,9 @@ def test_a_row_is_never_given_to_another_owner(
 
 def test_the_owner_is_that_of_the_connection_whatever_the_values_say(server: Server) -> None:
     async def create_and_look_for_it() -> tuple[TaskRead, TaskRead | None]:
-        pool = Database(server.app.state.settings.database_url, pool_size=1, timeout=5)
+        pool = Database(
+            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+        )
         mine = OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))
         try:
             task = await mine.create({"title": "x", OWNER.key: "victim"})

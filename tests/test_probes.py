@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import Logs
 from tests.server import Server
 
 TASKS = "/api/v1/tasks"
@@ -74,18 +75,16 @@ def raw(server: Server, owner: str) -> Raw:
 
 @pytest.fixture(autouse=True)
 def nothing_is_stored_and_the_next_request_works(
-    raw: Raw, caplog: pytest.LogCaptureFixture
+    raw: Raw, caplog: pytest.LogCaptureFixture, logs: Logs
 ) -> Iterator[None]:
     """Fail a test that changes what its owner has, or makes the server log an error."""
-    uvicorn = logging.getLogger("uvicorn")  # it keeps what it logs from the root logger
-    uvicorn.addHandler(caplog.handler)
     created = raw.send(raw.request(b"POST", TASKS.encode(), JSON, body=b'{"title": "Buy milk"}'))
     yield
     listed = raw.send(raw.request(b"GET", TASKS.encode()))
-    uvicorn.removeHandler(caplog.handler)
     assert (listed.status, json.loads(listed.body)["items"]) == (200, [json.loads(created.body)])
     logged = [*caplog.get_records("call"), *caplog.get_records("teardown")]
     assert [record.getMessage() for record in logged if record.levelno >= logging.ERROR] == []
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
 def assert_problem(answer: Answer, status: int) -> dict[str, Any]:

@@ -2,13 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,88 +14,9 @@ from sqlalchemy import URL
 
 from app.db.embedded import embedded_postgres
 from tests.conftest import MakeDatabase
+from tests.process import ALICE, PROJECT, ROOT, serving, starting
 
-ROOT = Path(__file__).parent.parent
-ALICE = {"X-User-ID": "alice"}
-
-
-@dataclass
-class Process:
-    """A command that serves the API, in a process group of its own."""
-
-    popen: subprocess.Popen[str]
-    url: str
-
-    def wait_until_ready(self) -> None:
-        """Return once the API answers."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self.popen.poll() is None, self.popen.communicate()[0]
-            try:
-                if httpx.get(f"{self.url}/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        pytest.fail("not ready after a minute")
-
-    def end(self, signal_: signal.Signals) -> str:
-        """Send a signal to the group, as a terminal does on Ctrl-C, and return the output."""
-        os.killpg(self.popen.pid, signal_)
-        return self.output()
-
-    def output(self) -> str:
-        """Return what it printed, once it has ended."""
-        return self.popen.communicate(timeout=30)[0]
-
-    def titles(self) -> list[str]:
-        """The titles of Alice's tasks."""
-        items = httpx.get(f"{self.url}/api/v1/tasks", headers=ALICE).json()["items"]
-        return [item["title"] for item in items]
-
-    def create(self, title: str) -> None:
-        """Create a task for Alice."""
-        response = httpx.post(f"{self.url}/api/v1/tasks", headers=ALICE, json={"title": title})
-        assert response.status_code == 201
-
-
-def start(command: list[str], folder: Path, **environment: str) -> Process:
-    """Start a command that serves the API on a free port, in a folder without ``.env``."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    popen = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **PROJECT, "PORT": str(port), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    return Process(popen, f"http://127.0.0.1:{port}")
-
-
-@contextmanager
-def serving(command: list[str], folder: Path, **environment: str) -> Iterator[Process]:
-    """Serve, and leave nothing behind."""
-    with starting(command, folder, **environment) as process:
-        process.wait_until_ready()
-        yield process
-
-
-@contextmanager
-def starting(command: list[str], folder: Path, **environment: str) -> Iterator[Process]:
-    """Start to serve, and leave nothing behind."""
-    process = start(command, folder, **environment)
-    try:
-        yield process
-    finally:
-        if process.popen.poll() is None:
-            process.end(signal.SIGTERM)
-        process.output()
-
-
-PROJECT = {"PYTHONPATH": str(ROOT), "UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1"}
-SERVE = [sys.executable, "-m", "app"]
+SERVE = [sys.executable, "-m", "app.development"]
 
 
 def just_serve(folder: Path) -> list[str]:
@@ -163,8 +79,8 @@ def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
         starting(SERVE, tmp_path, DATA_DIR=str(tmp_path / "one")) as one,
         starting(SERVE, tmp_path, DATA_DIR=str(long)) as two,
     ):
-        one.wait_until_ready()
-        two.wait_until_ready()
+        one.wait_until_ready("/health/ready")
+        two.wait_until_ready("/health/ready")
         one.create("in one")
         two.create("in two")
 
@@ -249,9 +165,9 @@ def test_users_of_one_folder_share_a_server_and_the_last_one_stops_it(tmp_path: 
 def test_serving_with_bad_settings_is_refused_in_one_line(
     environment: dict[str, str], reason: str, tmp_path: Path
 ) -> None:
-    process = start(SERVE, tmp_path, **environment)
+    with starting(SERVE, tmp_path, **environment) as process:
+        output = process.output()
 
-    output = process.output()
     assert process.popen.returncode != 0
     assert output.startswith(reason)
     assert len(output.splitlines()) == 1

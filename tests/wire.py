@@ -1,9 +1,10 @@
 """A proxy in front of PostgreSQL that writes down what a client sends over the wire."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import URL
 
@@ -15,6 +16,8 @@ SENT: list[str] = []
 class Wire:
     """What went over the wire: the text of statements, how many ran, how often the client waited.
 
+    It also breaks, in the ways in which networks and databases do, when a test says so.
+
     A statement runs at a simple Query or an Execute, and a client waits at a Query or a Sync
     (PostgreSQL documentation, "Frontend/Backend Protocol"). A prepared statement that runs again
     sends no text.
@@ -25,13 +28,91 @@ class Wire:
     executions: int = 0
     round_trips: int = 0
 
+    def __post_init__(self) -> None:
+        self._open: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._requests_to_lose = self._answers_to_lose = 0
+
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[URL]:
         """Listen on loopback, and give the URL that leads through here."""
-        async with await asyncio.start_server(self._connect, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            plain = {"sslmode": "disable", "gssencmode": "disable"}
-            yield self.upstream.set(host="127.0.0.1", port=port, query=plain)
+        self._loop = asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
+        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        try:
+            yield self.upstream.set(host="127.0.0.1", port=self._port, query=plain)
+        finally:
+            self._server.close()
+            await self._cut()
+
+    def cut(self) -> None:
+        """Break all connections."""
+        self._do(self._cut())
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Break all connections, and refuse new ones."""
+        self._do(self._refuse())
+        try:
+            yield
+        finally:
+            self._do(self._accept())
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Take new connections, but let nothing through in either direction."""
+        self._do(self._stop_flow())
+        try:
+            yield
+        finally:
+            self._do(self._start_flow())
+
+    def forget(self) -> None:
+        """Let nothing through on the connections that there are, without closing them."""
+        self._do(self._forget())
+
+    def lose_requests(self, count: int) -> None:
+        """Break each connection when a request comes, so many times, and let nobody see it."""
+        self._requests_to_lose = count
+
+    def lose_answers(self, count: int) -> None:
+        """Let requests through, and break each connection when an answer comes, so many times."""
+        self._answers_to_lose = count
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are that anybody knows of."""
+        return len(self._open)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _cut(self) -> None:
+        for writer in self._open | self._forgotten:
+            writer.close()
+
+    async def _refuse(self) -> None:
+        self._server.close()
+        await self._cut()
+
+    async def _accept(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self._port)
+
+    async def _stop_flow(self) -> None:
+        self._flowing.clear()
+
+    async def _start_flow(self) -> None:
+        self._flowing.set()
+
+    async def _forget(self) -> None:
+        self._forgotten |= self._open
+        self._open.clear()
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     @contextmanager
     def recording(self) -> Iterator["Wire"]:
@@ -53,22 +134,45 @@ class Wire:
         else:
             host, port = self.upstream.host, self.upstream.port or 5432
             answers, requests = await asyncio.open_connection(host, port)
+        self._open.add(writer)
         try:
-            await asyncio.gather(self._forward(reader, requests), _copy(answers, writer))
+            await asyncio.gather(
+                self._forward(reader, requests, self._flowing),
+                self._return(answers, writer, self._flowing),
+            )
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            self._open.discard(writer)
             requests.close()
             writer.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         kind = b""  # the first message of a connection has no type
         while True:
             header = await reader.readexactly(len(kind) + 4)
             body = await reader.readexactly(int.from_bytes(header[-4:]) - 4)
+            await flowing.wait()
+            if kind and self._requests_to_lose:
+                self._requests_to_lose -= 1
+                raise ConnectionError
             writer.write(header + body)
             self._note(header[: len(kind)], body)
             kind = b"?"
+
+    async def _return(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
+        while data := await reader.read(65536):
+            await flowing.wait()
+            if self._answers_to_lose:
+                self._answers_to_lose -= 1
+                break
+            writer.write(data)
+            await writer.drain()
+        writer.close()
 
     def _note(self, kind: bytes, body: bytes) -> None:
         if kind == b"Q":
@@ -83,10 +187,3 @@ class Wire:
     def _keep(self, statement: bytes) -> None:
         self.statements.append(statement.decode())
         SENT.append(statement.decode())
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()

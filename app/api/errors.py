@@ -1,21 +1,22 @@
 """Which error is answered with which problem."""
 
-import logging
 from collections.abc import Callable, Coroutine
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from app.api.problems import problem
 from app.db.crud import RowChangedError
 from app.db.engine import DatabaseUnavailableError, DuplicateError
 
-logger = logging.getLogger(__name__)
+logger = structlog.get_logger()
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
@@ -54,7 +55,7 @@ async def _changed(_request: Request, _error: RowChangedError) -> Response:
 
 
 async def _unavailable(_request: Request, error: DatabaseUnavailableError) -> Response:
-    logger.warning("database unavailable: %s", type(error.__cause__).__name__)
+    bind_contextvars(cause=str(error))
     wait = {"Retry-After": "1"}
     return problem(503, "The database cannot be reached. Try again.", headers=wait)
 

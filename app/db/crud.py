@@ -127,7 +127,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
     async def get(self, id_: UUID) -> ReadT | None:  # type: ignore[override]
         """Return a row, or None: another owner's row is no row."""
         statement = await self._built("get", self._select_one)
-        rows = await self._rows(statement, {_KEY.key: id_})
+        rows = await self._rows(statement, {_KEY.key: id_}, repeatable=True)
         return self._read(rows[0]) if rows else None
 
     async def get_page(
@@ -155,7 +155,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         if after is not None:
             field = sort.removeprefix("-")
             values |= {_bound(f"after_{field}"): after.value, _bound("after_id"): after.id}
-        return [self._read(row) for row in await self._rows(statement, values)]
+        return [self._read(row) for row in await self._rows(statement, values, repeatable=True)]
 
     async def update(  # type: ignore[override]
         self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None = None
@@ -219,10 +219,12 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             raise RowChangedError
         return None if row["id"] is None else self._read(row)
 
-    async def _rows(self, statement: Executable, values: Mapping[str, Any]) -> Sequence[RowMapping]:
+    async def _rows(
+        self, statement: Executable, values: Mapping[str, Any], *, repeatable: bool = False
+    ) -> Sequence[RowMapping]:
         if self._connection is None:
             raise AccessDenied("access", self.model)
-        return await self._connection.rows(statement, values)
+        return await self._connection.rows(statement, values, repeatable=repeatable)
 
     def _read(self, row: RowMapping) -> ReadT:
         # Not validated again: one odd stored row must not turn a list into an error.

@@ -1,0 +1,138 @@
+"""How a connection is made, kept and given up, whatever the database and the network do."""
+
+import asyncio
+import random
+import select
+from time import monotonic
+from typing import Any, TypeVar
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.abc import PQGen
+from psycopg.generators import cancel
+from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGcancelConn
+from psycopg.waiting import wait_async, wait_conn_async
+from sqlalchemy.engine.interfaces import AdaptedConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+ResultT = TypeVar("ResultT")
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.5
+_LONGEST_IDLE = 5.0
+_CANCEL_TIMEOUT = 5.0
+
+# The event loop keeps only weak references to tasks.
+_cancellations: set[asyncio.Task[None]] = set()
+
+
+class InterruptibleConnection(AsyncConnection[Any]):
+    """A connection that is closed at once when whoever waits for it gives up.
+
+    Psycopg's own would wait, for up to ten seconds, until the server has confirmed that it cancels
+    the statement. Here the server is told in the background.
+    """
+
+    async def wait(
+        self,
+        gen: PQGen[ResultT],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109 - as Psycopg has it
+    ) -> ResultT:
+        """Let ``gen`` talk to the server until it is done, and return its result."""
+        try:
+            return await wait_async(gen, self.pgconn.socket, interval, timeout)
+        except asyncio.CancelledError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                task = asyncio.create_task(_cancel(self.pgconn.cancel_conn()))
+                _cancellations.add(task)
+                task.add_done_callback(_cancellations.discard)
+            self.pgconn.finish()
+            raise
+
+
+async def _cancel(connection: PGcancelConn) -> None:
+    try:
+        connection.start()
+        await wait_conn_async(cancel(connection), timeout=_CANCEL_TIMEOUT)
+    except OperationalError:
+        pass  # out of reach: the server cancels what it runs, or has died
+    finally:
+        connection.finish()
+
+
+class Connector:
+    """Connects to PostgreSQL, however long that takes: whoever waits for it sets the limit.
+
+    Args:
+        attempt_timeout: seconds after which an attempt that got no answer is made anew.
+
+    Attributes:
+        failure: why the last attempt failed, if it did.
+    """
+
+    def __init__(self, attempt_timeout: float) -> None:
+        self._attempt_timeout = attempt_timeout
+        self.failure: Exception | None = None
+
+    async def connect(self, *arguments: Any, **options: Any) -> InterruptibleConnection:
+        """Return a new connection. The arguments are those of Psycopg's ``connect``."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                async with asyncio.timeout(self._attempt_timeout):
+                    connection = await InterruptibleConnection.connect(*arguments, **options)
+            except (OperationalError, TimeoutError) as error:
+                self.failure = error
+            else:
+                self.failure = None
+                return connection
+            # Not all processes at the same moment, when the database is back.
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class LivenessCheck:
+    """Sorts out connections that died while nobody used them.
+
+    A server that closes a connection says so, which shows without a round trip. A network that
+    forgets it says nothing: if it has not been used for some seconds, the server has to answer.
+
+    Args:
+        answer_timeout: seconds within which the server has to answer.
+    """
+
+    def __init__(self, answer_timeout: float) -> None:
+        self._answer_timeout = answer_timeout
+
+    def __call__(
+        self, connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        """Accept a connection that is about to be used (SQLAlchemy's event ``checkout``).
+
+        Raises:
+            InvalidatePoolError: it is dead. The pool makes a new one, and trusts no older one.
+        """
+        now = monotonic()
+        idle = now - entry.info.get("used_at", now)
+        entry.info["used_at"] = now
+        if idle < _LONGEST_IDLE and not _has_received(connection.driver_connection):
+            return
+        if not connection.run_async(self._is_answered):
+            raise InvalidatePoolError
+
+    async def _is_answered(self, connection: InterruptibleConnection) -> bool:
+        try:
+            async with asyncio.timeout(self._answer_timeout):
+                await connection.execute("SELECT 1")
+        except (OperationalError, TimeoutError):
+            return False
+        return True
+
+
+def _has_received(connection: InterruptibleConnection) -> bool:
+    """Tell whether something has come that nobody asked for, such as the end of the connection."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

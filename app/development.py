@@ -1,0 +1,54 @@
+"""``python -m app.development``, or ``just serve``: the API with reload, and a database."""
+
+import signal
+import sys
+from pathlib import Path
+
+import uvicorn
+from alembic.command import upgrade
+from alembic.config import Config
+from sqlalchemy.exc import OperationalError
+
+from app import logs
+from app.config import ServerSettings, Settings, SettingsError, load
+from app.db.embedded import development_database
+
+ROOT = Path(__file__).parent.parent
+
+
+def serve() -> None:
+    """Migrate the database and serve it, until interrupted."""
+    settings = load(ServerSettings)
+    with development_database() as database:
+        upgrade(Config(toml_file=ROOT / "pyproject.toml"), "head")
+        print(f"API       http://{settings.host}:{settings.port}/api/v1")
+        print(f"Docs      http://{settings.host}:{settings.port}/docs")
+        print(f"Database  {database.set(drivername='postgresql')}", flush=True)
+        logs.configure(load(Settings).log_level)
+        uvicorn.run(
+            "app.reload:create_app_that_follows",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            reload=True,
+            reload_dirs=[str(ROOT / "app")],
+            log_config=None,
+            proxy_headers=False,  # X-Forwarded-For must not change who the peer is
+        )
+
+
+def main() -> None:
+    """Serve, and say in one line why that is not possible."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # leave as on Ctrl-C: stop the database
+    try:
+        serve()
+    except (SettingsError, OSError) as error:
+        sys.exit(str(error))
+    except OperationalError as error:
+        sys.exit(f"The database does not answer: {str(error.orig).splitlines()[0]}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":  # and not when the process that reloads imports it again
+    main()

@@ -1,0 +1,216 @@
+"""How the API runs in production: what it logs, how it ends, as one process and as several."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import URL
+
+from tests.conftest import MakeDatabase, migrated
+from tests.database import locked, postgres
+from tests.process import ALICE, PROJECT, Process, serving
+from tests.test_tasks import TASKS
+
+APP = [sys.executable, "-m", "app"]
+UVICORN = [sys.executable, "-m", "uvicorn", "app.main:app", "--port=$PORT", "--no-proxy-headers"]
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def database(make_database: MakeDatabase) -> URL:
+    """A database of which no other test has connections."""
+    return migrated(make_database())
+
+
+@pytest.fixture
+def settings(database: URL) -> dict[str, str]:
+    """The environment of a server on that database."""
+    # No password is asked for on the socket.
+    url = database.set(drivername="postgresql", password=SECRET)
+    return {"DATABASE_URL": url.render_as_string(hide_password=False)}
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    """What was logged: every line is a JSON object."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+class TestTheLog:
+    def test_has_one_line_for_each_request(self, settings: dict[str, str], tmp_path: Path) -> None:
+        with serving(APP, tmp_path, **settings) as process:
+            with httpx.Client(base_url=process.url, headers=ALICE) as alice:
+                named = {"X-Request-ID": "my-request"}
+                created = alice.post(TASKS, json={"title": SECRET}, headers=named)
+                task = f"{TASKS}/{created.json()['id']}"
+                alice.get(f"{TASKS}?q={SECRET}")
+                alice.get(f"{task}?q={SECRET}")
+                alice.patch(task, content=SECRET)
+                alice.get(f"/{SECRET}")
+            output = process.end(signal.SIGTERM)
+
+        requests = [line for line in lines(output) if line["event"] == "request"]
+        requests = [line for line in requests if line["route"] != "/health/ready"]
+        assert [(r["method"], r["route"], r["status"]) for r in requests] == [
+            ("POST", TASKS, 201),
+            ("GET", TASKS, 200),
+            ("GET", TASKS + "/{id}", 200),
+            ("PATCH", TASKS + "/{id}", 415),
+            ("GET", None, 404),
+        ]
+        assert requests[0]["request_id"] == "my-request"
+        assert len({request["request_id"] for request in requests}) == 5
+        for request in requests:
+            assert 0 < request["milliseconds"] < 60_000
+            assert request["level"] == "info"
+            assert request["timestamp"].endswith("Z")
+        assert SECRET not in output
+
+    def test_names_the_cause_of_what_the_server_could_not_do(self, tmp_path: Path) -> None:
+        url = f"postgresql://alice:{SECRET}@127.0.0.1:1/todo"
+        nowhere = {"DATABASE_URL": url, "DATABASE_TIMEOUT": "0.5"}
+        with serving(APP, tmp_path, path="/health/live", **nowhere) as process:
+            response = httpx.get(f"{process.url}{TASKS}", headers=ALICE)
+            output = process.end(signal.SIGTERM)
+
+        (line,) = [line for line in lines(output) if line.get("status") == 503]
+        assert line["level"] == "warning"
+        assert line["request_id"] == response.headers["x-request-id"]
+        assert "Connection refused" in line["cause"]
+        assert SECRET not in output
+
+    def test_never_has_what_a_row_contains(
+        self, database: URL, settings: dict[str, str], tmp_path: Path
+    ) -> None:
+        with postgres(database) as connection:
+            connection.execute("ALTER TABLE task ADD CHECK (title != 'hunter2')")
+        with serving(APP, tmp_path, **settings) as process:
+            new = {"title": SECRET}
+            response = httpx.post(f"{process.url}{TASKS}", headers=ALICE, json=new)
+            output = process.end(signal.SIGTERM)
+
+        assert response.status_code == 500
+        (error,) = [line for line in lines(output) if line["level"] == "error"]
+        assert "CheckViolation" in error["exception"]
+        assert "task_title_check" in error["exception"]
+        assert SECRET not in output
+
+    def test_is_text_on_a_terminal(self, settings: dict[str, str], tmp_path: Path) -> None:
+        terminal, its_other_end = pty.openpty()
+        environment = {**os.environ, **PROJECT, **settings, "PORT": "1", "HOST": "192.0.2.1"}
+        process = subprocess.Popen(APP, cwd=tmp_path, env=environment, stderr=its_other_end)
+        os.close(its_other_end)
+        output = b""
+        try:
+            while data := os.read(terminal, 65536):
+                output += data
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(terminal)
+        process.wait(30)
+
+        assert b"Application startup complete" in output
+        assert b'{"' not in output
+
+
+class TestAnEnd:
+    def test_finishes_the_requests_in_flight_and_refuses_new_ones(
+        self, database: URL, settings: dict[str, str], tmp_path: Path
+    ) -> None:
+        with serving(APP, tmp_path, **settings) as process, ThreadPoolExecutor() as threads:
+            task = create(process)
+            with locked(database, task) as lock:
+                update = threads.submit(toggle, process, task)
+                lock.wait_until_requested(True)
+                process.popen.terminate()
+                wait_until(lambda: refuses(process))
+                assert not update.done()
+            assert update.result().status_code == 200
+            process.output()
+
+            assert process.popen.returncode == 0
+            with postgres(database) as connection:
+                others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                assert connection.execute(others).fetchone() == (1,)
+
+    def test_is_at_once_on_a_second_signal(
+        self, database: URL, settings: dict[str, str], tmp_path: Path
+    ) -> None:
+        patient = {**settings, "DATABASE_TIMEOUT": "60"}
+        with serving(APP, tmp_path, **patient) as process, ThreadPoolExecutor() as threads:
+            task = create(process)
+            with locked(database, task) as lock:
+                update = threads.submit(toggle, process, task)
+                lock.wait_until_requested(True)
+                process.popen.terminate()
+                wait_until(lambda: refuses(process))
+                process.popen.terminate()
+                process.popen.wait(5)
+            with suppress(httpx.TransportError):
+                assert update.result().is_server_error
+
+    def test_of_several_workers_leaves_none(self, settings: dict[str, str], tmp_path: Path) -> None:
+        with serving([*UVICORN, "--workers=4"], tmp_path, **settings) as process:
+            workers = psutil.Process(process.popen.pid).children(recursive=True)
+            for _ in range(8):
+                create(process)
+            process.popen.terminate()
+            process.output()
+
+            assert process.popen.returncode == 0
+            assert len(workers) >= 4
+            assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+    def test_of_uvicorn_itself_finishes_the_requests_in_flight(
+        self, database: URL, settings: dict[str, str], tmp_path: Path
+    ) -> None:
+        with serving(UVICORN, tmp_path, **settings) as process, ThreadPoolExecutor() as threads:
+            task = create(process)
+            with locked(database, task) as lock:
+                update = threads.submit(toggle, process, task)
+                lock.wait_until_requested(True)
+                process.popen.terminate()
+                wait_until(lambda: refuses(process))
+            assert update.result().status_code == 200
+            process.output()
+
+            assert process.popen.returncode == -signal.SIGTERM  # as uvicorn has it
+
+
+def create(process: Process) -> str:
+    """Create a task, and return its id."""
+    response = httpx.post(f"{process.url}{TASKS}", headers=ALICE, json={"title": "x"})
+    id_: str = response.json()["id"]
+    return id_
+
+
+def toggle(process: Process, id_: str) -> httpx.Response:
+    """Toggle a task, however long that takes."""
+    return httpx.post(f"{process.url}{TASKS}/{id_}/toggle", headers=ALICE, timeout=60)
+
+
+def refuses(process: Process) -> bool:
+    """Tell whether a server takes no connections any more."""
+    try:
+        httpx.get(f"{process.url}/health/live")
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
