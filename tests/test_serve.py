@@ -142,6 +142,17 @@ def test_a_start_without_good_settings_is_refused_in_one_line(
     assert "secret" not in process.stderr
 
 
+def test_the_pid_in_what_a_crash_left_may_be_that_of_another_program(tmp_path: Path) -> None:
+    with embedded_postgres(tmp_path, {"fsync": "off"}):
+        user = postgres_of(tmp_path)[0].username()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, user=user) as another:
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            (tmp_path / "postgres" / name).write_text(f"{another.pid}\n")
+
+        with embedded_postgres(tmp_path, {"fsync": "off"}):
+            assert postgres_of(tmp_path)
+
+
 def test_users_of_one_folder_share_a_server_and_the_last_one_stops_it(tmp_path: Path) -> None:
     with embedded_postgres(tmp_path) as first:
         with embedded_postgres(tmp_path) as second:

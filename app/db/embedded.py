@@ -107,8 +107,9 @@ def _initialize(data: Path) -> None:
 def _start(data: Path, options: Mapping[str, str]) -> None:
     if _is_running(data):
         return
-    # A crash leaves it behind, with a pid that may belong to another program by now.
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    # A crash leaves them behind, with a pid that may belong to another program by now.
+    for stale in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        (data / stale).unlink(missing_ok=True)
     fits = _SOCKET_FOLDER.fullmatch(str(data))
     sockets = data if fits else _new_folder(Path(tempfile.gettempdir()))
     settings = {**_DEFAULTS, "unix_socket_directories": str(sockets), **options}
