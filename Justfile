@@ -38,6 +38,10 @@ check:
 fuzz seed="1" examples="250":
     {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
 
+# Kill the API and PostgreSQL while they write, and look for losses: just chaos SEED SECONDS
+chaos seed="1" seconds="60":
+    {{ run }} python -m tests.chaos {{ seed }} {{ seconds }}
+
 # Write openapi.json
 openapi:
     {{ run }} python -m app.openapi
