@@ -58,11 +58,13 @@ class Result(NamedTuple):
         kills: how many there were of what.
         acknowledged: how many writes were.
         unknown: how many writes got no answer.
+        happened: how many of these had happened all the same.
     """
 
     kills: Counter[str]
     acknowledged: int
     unknown: int
+    happened: int
 
 
 class Write(NamedTuple):
@@ -146,6 +148,7 @@ class Writer:
     attempts: int = 0
     acknowledged: int = 0
     unknown: int = 0
+    happened: int = 0
 
     def write(self, http: httpx.Client) -> bool:
         """Write something, and tell whether there was an answer."""
@@ -184,6 +187,7 @@ class Writer:
                 raise LossError(f"{self.owner} gets no answer, though everything runs again")
             if response.status_code == row.doubt.done_before:
                 row.possible, row.doubt = [row.doubt.outcome], None
+                self.happened += 1
             else:
                 self._acknowledge(row.doubt, response)
 
@@ -194,7 +198,10 @@ class Writer:
             if not any(fits(found, possible) for possible in row.possible):
                 expected = " or ".join(str(possible) for possible in row.possible)
                 yield f"{self.owner} has {found} where it has to be {expected}"
-            elif found is None:
+                continue
+            if row.doubt is not None and found != row.possible[0]:
+                self.happened += 1
+            if found is None:
                 del self.rows[id_]
             else:
                 yield from self._check_tag(http, row, found)
@@ -518,7 +525,12 @@ def chaos(seed: int, seconds: float) -> Result:
             tasks = verify(api.url, database.url, writers)
             kills[victim.name] += 1
             say(f"Killed {victim.name} after {writes} writes: all {tasks} tasks are as they were")
-    return Result(kills, sum(w.acknowledged for w in writers), sum(w.unknown for w in writers))
+    return Result(
+        kills,
+        acknowledged=sum(writer.acknowledged for writer in writers),
+        unknown=sum(writer.unknown for writer in writers),
+        happened=sum(writer.happened for writer in writers),
+    )
 
 
 def say(line: str) -> None:
@@ -533,11 +545,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leave as on Ctrl-C: stop both
     say(f"{len(OWNERS)} owners write for {seconds} seconds; the seed is {seed}")
     try:
-        kills, acknowledged, unknown = chaos(seed, seconds)
+        kills, acknowledged, unknown, happened = chaos(seed, seconds)
     except (LossError, httpx.HTTPError) as error:
         sys.exit(f"{type(error).__name__}: {error}\nThe seed was {seed}")
     counted = ", ".join(f"{number} of {name}" for name, number in kills.items())
-    say(f"Kills: {counted}. Writes: {acknowledged} acknowledged, {unknown} unknown, 0 lost.")
+    say(
+        f"Kills: {counted}. Writes: {acknowledged} acknowledged, 0 lost;"
+        f" {unknown} without an answer, of which {happened} happened."
+    )
 
 
 if __name__ == "__main__":
