@@ -334,7 +334,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise LossError(f"{what} did not come within {TIMEOUT} seconds")
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def has_ended(process: psutil.Process) -> bool:
