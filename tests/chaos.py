@@ -431,7 +431,12 @@ class Api:
 
     def _start(self) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-m", "uvicorn", "app.main:app", "--no-proxy-headers"]
-        environment = {"PYTHONPATH": str(ROOT), "DATABASE_URL": self._database.url}
+        environment = {
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": self._database.url,
+            # Writers that wait for a database that is down until they give up would take it all.
+            "DATABASE_TIMEOUT": "0.5",
+        }
         with self._log.open("a") as log:
             return subprocess.Popen(
                 [*program, f"--port={self._port}"],
