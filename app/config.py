@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     """Connections per process."""
     database_timeout: Annotated[float, Field(gt=0, le=300)] = 5
     """Seconds a request may spend on the database, waiting for a connection included."""
-    database_prepared_statements: bool = True
-    """Whether the server may keep statements prepared. Default: not behind Neon's pooler."""
+    database_prepared_statements: bool | None = None
+    """Whether the server keeps statements. Default: not where the host's name has ``-pooler``."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = (
         ip_network("127.0.0.0/8"),
@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     )
     """Networks whose ``X-User-ID`` is believed."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+
+    @property
+    def prepared_statements(self) -> bool:
+        """Whether the server keeps statements: a pooler may give the next one to another."""
+        if self.database_prepared_statements is not None:
+            return self.database_prepared_statements
+        return "-pooler" not in ((self.database_url and self.database_url.host) or "")
 
 
 class ServerSettings(BaseSettings):

@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             settings.database_url,
             pool_size=settings.database_pool_size,
             timeout=settings.database_timeout,
-            prepared_statements=settings.database_prepared_statements,
+            prepared_statements=settings.prepared_statements,
         )
         try:
             yield {"database": database}
