@@ -8,11 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
 from app.config import Settings
-from tests.server import Server
+from tests.conftest import MakeDatabase, migrated
+from tests.database import postgres
+from tests.server import Server, serve
+from tests.test_tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -123,6 +128,38 @@ def test_adding_a_resource_takes_what_the_readme_says(copy: Path) -> None:
     assert set(document["paths"]["/api/v1/notes"]) == {"get", "post"}
     assert set(document["paths"]["/api/v1/notes/{id}"]) == {"get", "patch", "delete"}
     assert 'op.create_table(\n        "note"' in migration.read_text()
+
+
+def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatabase) -> None:
+    url = make_database()
+    role = f"api_{uuid4().hex}"
+    create_role, partition = (
+        text for language, text in blocks("Deploying on Neon") if language == "sql"
+    )
+    with postgres(url) as owner:
+        owner.execute(create_role.replace("todo_api", role))
+        migrated(url)
+        mine = url.set(username=role)
+        try:
+            with serve(mine) as server, server.client("alice") as client:
+                task = client.post(TASKS, json={"title": "x"}).json()
+                owner.execute(partition)
+                for path in (TASKS, f"{TASKS}/{task['id']}"):
+                    assert client.get(path).status_code == 200
+                assert client.post(f"{TASKS}/{task['id']}/toggle").json()["completed"] is True
+                assert client.delete(f"{TASKS}/{task['id']}").status_code == 204
+            with postgres(mine) as api:
+                assert api.execute("SHOW statement_timeout").fetchone() == ("10s",)
+                for statement in (
+                    "ALTER TABLE task ADD x int",
+                    "DROP TABLE task",
+                    "CREATE TABLE x ()",
+                ):
+                    with pytest.raises(InsufficientPrivilege):
+                        api.execute(statement)
+        finally:
+            owner.execute(f"DROP OWNED BY {role}")
+            owner.execute(f"DROP ROLE {role}")
 
 
 def test_every_setting_is_described() -> None:
