@@ -1,8 +1,6 @@
 """Pages in a real browser: what they can do with the API, and that /docs works."""
 
 import json
-import os
-import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect, sync_playwright
 from sqlalchemy import URL
 
+from tests.programs import program
 from tests.server import Server, serve
 
 TASKS = "/api/v1/tasks"
@@ -48,13 +47,8 @@ FETCH = """async ([url, request]) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. Where CI is set, it has to be installed."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        reason = "there is no Chromium: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    """Chromium."""
+    chromium = program("chromium", "google-chrome", package="chromium")
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=FLAGS) as browser,

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 import psycopg
@@ -90,7 +90,7 @@ def _initialize(data: Path) -> None:
         return
     for unfinished in data.parent.glob(f"{_PREFIX}*"):
         shutil.rmtree(unfinished)
-    new = _new_folder(data.parent)
+    new = private_folder(data.parent)
     _run(
         "initdb",
         f"--pgdata={new}",
@@ -111,7 +111,7 @@ def _start(data: Path, options: Mapping[str, str]) -> None:
     for stale in ("postmaster.pid", ".s.PGSQL.5432.lock"):
         (data / stale).unlink(missing_ok=True)
     fits = _SOCKET_FOLDER.fullmatch(str(data))
-    sockets = data if fits else _new_folder(Path(tempfile.gettempdir()))
+    sockets = data if fits else private_folder(Path(tempfile.gettempdir()))
     settings = {**_DEFAULTS, "unix_socket_directories": str(sockets), **options}
     arguments = shlex.join(f"--{name}={value}" for name, value in settings.items())
     log = data / "log"
@@ -152,14 +152,18 @@ def _database(data: Path) -> URL:
 
 
 def _run(program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL. It refuses to be run by root, so root lends it a user."""
-    user = {}
-    if os.geteuid() == 0:
-        user = {"user": _USER, "group": _USER, "extra_groups": []}
-    pgexec(program, arguments, bin_path=_PROGRAMS, cwd="/", **user)
+    """Run a program of PostgreSQL."""
+    pgexec(program, arguments, bin_path=_PROGRAMS, cwd="/", **unprivileged())
 
 
-def _new_folder(parent: Path) -> Path:
+def unprivileged() -> dict[str, Any]:
+    """Arguments of `subprocess`: PostgreSQL refuses to be run by root, so root lends it a user."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": _USER, "group": _USER, "extra_groups": []}
+
+
+def private_folder(parent: Path) -> Path:
     """Make a folder that belongs to the user who runs PostgreSQL, and that nobody else enters."""
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
     if os.geteuid() == 0:
