@@ -9,6 +9,7 @@ from typing import Any
 import anyio.from_thread
 import httpx
 import uvicorn
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL
@@ -62,10 +63,18 @@ def serve(database: URL, *, on_a_wire: bool = True, **settings: Any) -> Iterator
             url = on_wire if on_a_wire else database
             app = create_app(SuiteSettings(database_url=url, **settings))
             app.include_router(bookmarks.router, prefix="/api/v1")
-            config = uvicorn.Config(app, log_level="warning", proxy_headers=False)
-            server = uvicorn.Server(config)
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                stopped = portal.start_task_soon(server.serve, [listener])
-                yield Server(app, f"http://127.0.0.1:{listener.getsockname()[1]}", wire)
-                server.should_exit = True
-                stopped.result()
+            with running(app, portal) as address:
+                yield Server(app, address, wire)
+
+
+@contextmanager
+def running(app: FastAPI, portal: BlockingPortal) -> Iterator[str]:
+    """Run an application in the thread of a portal, and give its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stopped = portal.start_task_soon(server.serve, [listener])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            stopped.result()
