@@ -20,11 +20,21 @@ from sqlmodel import SQLModel
 from app.config import Settings
 from app.db.embedded import embedded_postgres
 from tests.owners import unowned
+from tests.postgres import partition, pgbouncer
 from tests.server import Server, serve
 from tests.wire import SENT
 
 MakeDatabase = Callable[[], URL]
 Logs = list[MutableMapping[str, Any]]
+
+DEPLOYMENTS = [
+    pytest.param("plain", id=pytest.HIDDEN_PARAM),
+    pytest.param("pooled"),  # through PgBouncer, as with the URL that Neon gives first
+    pytest.param("partitioned"),  # with tables that are partitioned by their owner
+]
+
+POOLER = "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
+"""A host's name as Neon makes them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +48,31 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = stack.enter_context(TemporaryDirectory())
     url = stack.enter_context(embedded_postgres(Path(folder), {"fsync": "off"}))
     os.environ["TEST_DATABASE_URL"] = url.render_as_string(hide_password=False)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses the application, or its database, in each deployment."""
+    if "deployment" in metafunc.fixturenames:
+        plain = metafunc.definition.get_closest_marker("plain")
+        deployments = DEPLOYMENTS[:1] if plain else DEPLOYMENTS
+        metafunc.parametrize("deployment", deployments, indirect=True, scope="session")
+
+
+def migrate(url: str) -> None:
+    """Upgrade a database to the newest migration."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
+            environment.setenv(name, url)
+        upgrade(Config(toml_file="pyproject.toml"), "head")
+
+
+def migrated(url: URL) -> URL:
+    """Return the URL of a database with all tables, that of the example resource too."""
+    migrate(url.render_as_string(hide_password=False))
+    engine = create_engine(url)
+    SQLModel.metadata.create_all(engine)
+    engine.dispose()
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -60,28 +95,28 @@ def make_database() -> Iterator[MakeDatabase]:
 
 
 @pytest.fixture(scope="session")
-def database(make_database: MakeDatabase) -> URL:
+def deployment(request: pytest.FixtureRequest) -> str:
+    """How the application is deployed: one of `DEPLOYMENTS`."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def database(make_database: MakeDatabase, deployment: str) -> URL:
     """A database at the newest migration, with the table of the example resource."""
-    return migrated(make_database())
-
-
-def migrated(url: URL) -> URL:
-    """Bring a database to the newest migration, and add the table of the example resource."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
-            environment.setenv(name, url.render_as_string(hide_password=False))
-        upgrade(Config(toml_file="pyproject.toml"), "head")
-    engine = create_engine(url)
-    SQLModel.metadata.create_all(engine)
-    engine.dispose()
+    url = migrated(make_database())
+    if deployment == "partitioned":
+        partition(url)
     return url
 
 
 @pytest.fixture(scope="session")
-def server(database: URL) -> Iterator[Server]:
+def server(database: URL, deployment: str) -> Iterator[Server]:
     """The application, on a database of its own."""
-    with serve(database) as running:
-        yield running
+    with ExitStack() as stack:
+        if deployment == "pooled":
+            database = stack.enter_context(pgbouncer(database)).set(host=POOLER)
+        yield stack.enter_context(serve(database))
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,13 @@ def main() -> None:
             except subprocess.CalledProcessError:
                 sys.exit(f"Schemathesis found failures: see above; the seed was {seed}")
             sys.stdout.write("Several owners do anything in any order ...\n")
-            explore(server, number=seed, examples=examples, phases=(Phase.generate, Phase.shrink))
+            explore(
+                server,
+                database,
+                number=seed,
+                examples=examples,
+                phases=(Phase.generate, Phase.shrink),
+            )
 
 
 if __name__ == "__main__":

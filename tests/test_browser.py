@@ -19,6 +19,8 @@ from sqlalchemy import URL
 from tests.programs import program
 from tests.server import Server, serve
 
+pytestmark = pytest.mark.plain
+
 TASKS = "/api/v1/tasks"
 TASK = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
 

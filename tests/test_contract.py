@@ -13,6 +13,8 @@ from app.main import create_app
 from tests.fuzz import fuzz
 from tests.server import Server
 
+pytestmark = pytest.mark.plain
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.command import upgrade
+from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlmodel import SQLModel
 
 from tests.bookmarks import Bookmark
 from tests.conftest import MakeDatabase
+from tests.postgres import connect
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,13 +57,6 @@ def description(url: URL) -> set[tuple[str, ...]]:
         return {row for row in connection.execute(DESCRIBE) if row[1] != "alembic_version"}
 
 
-def connect(url: URL) -> psycopg.Connection:
-    """Connect without the application."""
-    return psycopg.connect(
-        url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
-    )
-
-
 def test_up_down_and_up_again_build_what_the_models_say(make_database: MakeDatabase) -> None:
     migrated, modelled = make_database(), make_database()
     engine = create_engine(modelled)
@@ -75,6 +71,16 @@ def test_up_down_and_up_again_build_what_the_models_say(make_database: MakeDatab
     assert description(migrated) == set()
     run(migrated, "upgrade", "head")
     assert description(migrated) == description(modelled)
+
+
+def test_migrations_do_not_use_the_pooler(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = make_database()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nothing-listens-here")
+    monkeypatch.setenv("DATABASE_URL_UNPOOLED", url.render_as_string(hide_password=False))
+    upgrade(Config(toml_file="pyproject.toml"), "head")
+    assert description(url) != set()
 
 
 def test_processes_that_migrate_at_once_wait_for_each_other(make_database: MakeDatabase) -> None:

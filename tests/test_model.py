@@ -1,7 +1,7 @@
 """Several owners do anything in any order, and the API answers as a model in memory does."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +20,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import URL
 
+from tests.postgres import connect
 from tests.server import Server
 
 TASKS = "/api/v1/tasks"
@@ -382,22 +384,24 @@ def header(name: str, value: str | None) -> dict[str, str]:
 
 
 def explore(
-    server: Server, *, number: int, examples: int, phases: tuple[Phase, ...] = (Phase.generate,)
+    server: Server,
+    database: URL,
+    *,
+    number: Hashable,
+    examples: int,
+    phases: tuple[Phase, ...] = (Phase.generate,),
 ) -> None:
     """Let owners do anything for a while, and raise AssertionError with what went wrong.
 
     Args:
         server: the server to explore.
-        number: the same number does the same again.
+        database: its database.
+        number: the same number, or text, does the same again.
         examples: how often to begin anew, with new owners.
         phases: with ``Phase.shrink``, a failure takes minutes to be reduced to its few steps.
     """
-    url = server.wire.upstream.set(drivername="postgresql")
-    with (
-        server.client() as client,
-        psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as database,
-    ):
-        connected = type("Owners", (Owners,), {"http": client, "database": database})
+    with server.client() as client, connect(database) as connection:
+        connected = type("Owners", (Owners,), {"http": client, "database": connection})
         machine = seed(number)(connected)
         run_state_machine_as_test(
             machine,
@@ -412,5 +416,8 @@ def explore(
         )
 
 
-def test_owners_see_what_they_did_and_nothing_of_each_other(server: Server) -> None:
-    explore(server, number=1, examples=30)
+def test_owners_see_what_they_did_and_nothing_of_each_other(
+    server: Server, database: URL, deployment: str
+) -> None:
+    # Each deployment has numbers of its own: together they try as much as one would.
+    explore(server, database, number=deployment, examples=10)

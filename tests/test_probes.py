@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import Logs
 from tests.server import Server
 
+pytestmark = pytest.mark.plain
+
 TASKS = "/api/v1/tasks"
 NEVER_WAS = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
 TEN_MEGABYTES = b'{"title": "' + b"x" * 10_000_000 + b'"}'

@@ -19,6 +19,8 @@ from tests.database import postgres
 from tests.server import Server, serve
 from tests.test_tasks import TASKS
 
+pytestmark = pytest.mark.plain
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

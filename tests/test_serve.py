@@ -16,6 +16,8 @@ from app.db.embedded import embedded_postgres
 from tests.conftest import MakeDatabase
 from tests.process import ALICE, PROJECT, ROOT, serving, starting
 
+pytestmark = pytest.mark.plain
+
 SERVE = [sys.executable, "-m", "app.development"]
 
 

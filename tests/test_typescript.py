@@ -18,7 +18,7 @@ from tests.server import Server
 from tests.test_readme import ROOT, blocks
 
 # The first run installs npm packages.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
 
 HERE = ROOT / "tests/typescript"
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))

@@ -37,13 +37,14 @@ class Wire:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[URL]:
-        """Listen on loopback, and give the URL that leads through here."""
+        """Listen on loopback, and give the URL that leads through here. It names the same host."""
         self._loop = asyncio.get_running_loop()
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         self._port = self._server.sockets[0].getsockname()[1]
-        plain = {"sslmode": "disable", "gssencmode": "disable"}
+        here = {"hostaddr": "127.0.0.1", "sslmode": "disable", "gssencmode": "disable"}
+        host = self.upstream.host or "localhost"
         try:
-            yield self.upstream.set(host="127.0.0.1", port=self._port, query=plain)
+            yield self.upstream.set(host=host, port=self._port, query=here)
         finally:
             self._server.close()
             await self._cut()
