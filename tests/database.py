@@ -14,12 +14,10 @@ _REQUESTS = """
 """
 
 
-@contextmanager
-def postgres(database: URL) -> Iterator[psycopg.Connection]:
+def connect(database: URL) -> psycopg.Connection:
     """A connection in autocommit."""
     url = database.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as connection:
-        yield connection
+    return psycopg.connect(url, autocommit=True)
 
 
 @dataclass
@@ -38,6 +36,6 @@ class Lock:
 @contextmanager
 def locked(database: URL, id_: str) -> Iterator[Lock]:
     """Keep everybody else from changing the task with an id."""
-    with postgres(database) as observer, postgres(database) as holder, holder.transaction():
+    with connect(database) as observer, connect(database) as holder, holder.transaction():
         holder.execute("SELECT 1 FROM task WHERE id = %s FOR UPDATE", [id_])
         yield Lock(observer)

@@ -9,20 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psycopg
 from sqlalchemy import URL
 from sqlmodel import SQLModel
 
 from app.db.embedded import private_folder, unprivileged
+from tests.database import connect
 from tests.programs import program
 
 PARTITIONS = 4
-
-
-def connect(url: URL) -> psycopg.Connection:
-    """Connect without the application, in autocommit."""
-    text = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(text, autocommit=True)
 
 
 def partition(database: URL) -> None:

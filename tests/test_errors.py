@@ -35,7 +35,7 @@ Send = Callable[..., httpx.Response]
 def without_database() -> Iterator[Server]:
     """A server whose database does not answer: nothing listens on its port."""
     nowhere = URL.create("postgresql+psycopg", host="127.0.0.1", port=1, database="todo")
-    with serve(nowhere) as server:
+    with serve(nowhere, database_timeout=0.2) as server:
         yield server
 
 

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from tests.bookmarks import Bookmark
 from tests.conftest import MakeDatabase
-from tests.postgres import connect
+from tests.database import connect
 
 ROOT = Path(__file__).parent.parent
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import URL
 
-from tests.postgres import connect
+from tests.database import connect
 from tests.server import Server
 
 TASKS = "/api/v1/tasks"

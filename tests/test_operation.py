@@ -6,8 +6,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +17,8 @@ import pytest
 from sqlalchemy import URL
 
 from tests.conftest import MakeDatabase, migrated
-from tests.database import locked, postgres
-from tests.process import ALICE, PROJECT, Process, serving
+from tests.database import connect, locked
+from tests.process import ALICE, PROJECT, Process, serving, wait_until
 from tests.test_tasks import TASKS
 
 APP = [sys.executable, "-m", "app"]
@@ -93,7 +91,7 @@ class TestTheLog:
     def test_never_has_what_a_row_contains(
         self, database: URL, settings: dict[str, str], tmp_path: Path
     ) -> None:
-        with postgres(database) as connection:
+        with connect(database) as connection:
             connection.execute("ALTER TABLE task ADD CHECK (title != 'hunter2')")
         with serving(APP, tmp_path, **settings) as process:
             new = {"title": SECRET}
@@ -140,7 +138,7 @@ class TestAnEnd:
             process.output()
 
             assert process.popen.returncode == 0
-            with postgres(database) as connection:
+            with connect(database) as connection:
                 others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 assert connection.execute(others).fetchone() == (1,)
 
@@ -207,10 +205,3 @@ def refuses(process: Process) -> bool:
     except httpx.ConnectError:
         return True
     return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Return once a condition holds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline

@@ -15,7 +15,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from app.config import Settings
 from tests.conftest import MakeDatabase, migrated
-from tests.database import postgres
+from tests.database import connect
 from tests.server import Server, serve
 from tests.test_tasks import TASKS
 
@@ -138,7 +138,7 @@ def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatab
     create_role, partition = (
         text for language, text in blocks("Deploying on Neon") if language == "sql"
     )
-    with postgres(url) as owner:
+    with connect(url) as owner:
         owner.execute(create_role.replace("todo_api", role))
         migrated(url)
         mine = url.set(username=role)
@@ -150,7 +150,7 @@ def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatab
                     assert client.get(path).status_code == 200
                 assert client.post(f"{TASKS}/{task['id']}/toggle").json()["completed"] is True
                 assert client.delete(f"{TASKS}/{task['id']}").status_code == 204
-            with postgres(mine) as api:
+            with connect(mine) as api:
                 assert api.execute("SHOW statement_timeout").fetchone() == ("10s",)
                 for statement in (
                     "ALTER TABLE task ADD x int",
