@@ -4,6 +4,7 @@ import asyncio
 import random
 import select
 from time import monotonic
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, OperationalError
@@ -69,12 +70,12 @@ class Connector:
         attempt_timeout: seconds after which an attempt that got no answer is made anew.
 
     Attributes:
-        failure: why the last attempt failed, if it did.
+        failure: why the last attempt failed, or an empty string.
     """
 
     def __init__(self, attempt_timeout: float) -> None:
         self._attempt_timeout = attempt_timeout
-        self.failure: Exception | None = None
+        self.failure = ""
 
     async def connect(self, *arguments: Any, **options: Any) -> InterruptibleConnection:
         """Return a new connection. The arguments are those of Psycopg's ``connect``."""
@@ -82,15 +83,24 @@ class Connector:
         while True:
             try:
                 async with asyncio.timeout(self._attempt_timeout):
-                    connection = await InterruptibleConnection.connect(*arguments, **options)
+                    connection = await _connect_once(*arguments, **options)
             except (OperationalError, TimeoutError) as error:
-                self.failure = error
+                self.failure = str(error).partition("\n")[0]
             else:
-                self.failure = None
+                self.failure = ""
                 return connection
             # Not all processes at the same moment, when the database is back.
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _connect_once(*arguments: Any, **options: Any) -> InterruptibleConnection:
+    try:
+        return await InterruptibleConnection.connect(*arguments, **options)
+    except BaseException as error:
+        # Through them the error would keep the socket open for as long as anybody keeps the error.
+        clear_frames(error.__traceback__)
+        raise
 
 
 class LivenessCheck:

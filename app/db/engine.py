@@ -122,9 +122,8 @@ class Database:
             return await work(connection)
 
     def _why_it_took_long(self) -> str:
-        failure = self._connector.failure
-        why = f": {str(failure).splitlines()[0]}" if failure and str(failure) else ""
-        return f"no answer within {self._timeout:g} s{why}"
+        reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
+        return ": ".join(filter(None, reasons))
 
 
 class _Run(Protocol):
