@@ -155,16 +155,23 @@ class TestAnOutage:
             create(client)
 
 
-def test_a_host_that_has_no_address_is_an_outage(logs: Logs) -> None:
+@pytest.fixture
+def server_without_address() -> Iterator[Server]:
+    """The application, with a host for its database that no name server knows."""
     nowhere = URL.create("postgresql+psycopg", "alice", "secret", "nowhere.invalid", database="d")
-    with (
-        serve(nowhere, on_a_wire=False, database_timeout=TIMEOUT) as server,
-        server.client() as client,
-    ):
+    with serve(nowhere, on_a_wire=False, database_timeout=TIMEOUT) as server:
+        yield server
+
+
+def test_a_host_that_has_no_address_is_an_outage(
+    server_without_address: Server, logs: Logs
+) -> None:
+    with server_without_address.client() as client:
         with in_time():
             assert_unavailable(client.get("/health/ready"))
         assert client.get("/health/live").status_code == 200
 
+    assert "nowhere.invalid" in next(entry["cause"] for entry in logs if "cause" in entry)
     assert "secret" not in str(logs)
 
 
