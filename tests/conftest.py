@@ -127,6 +127,15 @@ def every_statement_has_an_owner() -> Iterator[None]:
     assert unowned(SENT[before:]) == []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_logged() -> Iterator[None]:
+    """Keep the applications in this process from writing logs. Those in others do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.logs.configure", lambda _level: None)
+        structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+        yield
+
+
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """What the application logs, from here on."""

@@ -25,6 +25,8 @@ from tests.chaos import (
 )
 from tests.server import Server
 
+pytestmark = pytest.mark.plain
+
 
 def test_nothing_acknowledged_is_lost() -> None:
     result = chaos(seed=1, seconds=1)

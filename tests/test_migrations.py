@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from alembic.command import upgrade
+from alembic.command import downgrade, upgrade
 from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlmodel import SQLModel
@@ -57,20 +57,25 @@ def description(url: URL) -> set[tuple[str, ...]]:
         return {row for row in connection.execute(DESCRIBE) if row[1] != "alembic_version"}
 
 
-def test_up_down_and_up_again_build_what_the_models_say(make_database: MakeDatabase) -> None:
+def test_up_down_and_up_again_build_what_the_models_say(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     migrated, modelled = make_database(), make_database()
     engine = create_engine(modelled)
     tables = [t for t in SQLModel.metadata.tables.values() if t.name != Bookmark.__tablename__]
     SQLModel.metadata.create_all(engine, tables=tables)
     engine.dispose()
 
-    run(migrated, "upgrade", "head")
+    configuration = Config(toml_file="pyproject.toml")
+    for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
+        monkeypatch.setenv(name, migrated.render_as_string(hide_password=False))
+    upgrade(configuration, "head")
+    assert description(migrated) == description(modelled)
+    downgrade(configuration, "base")
+    assert description(migrated) == set()
+    upgrade(configuration, "head")
     assert description(migrated) == description(modelled)
     run(migrated, "check")
-    run(migrated, "downgrade", "base")
-    assert description(migrated) == set()
-    run(migrated, "upgrade", "head")
-    assert description(migrated) == description(modelled)
 
 
 def test_migrations_do_not_use_the_pooler(

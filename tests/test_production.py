@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import URL
 
 from app.main import create_app
-from tests.conftest import POOLER, migrate
+from tests.conftest import POOLER, Logs, migrate
 from tests.database import connect
 from tests.postgres import pgbouncer, postgres_with_tls
 from tests.server import Server, SuiteSettings, running, serve
@@ -117,15 +117,15 @@ def test_what_the_url_requires_is_required(user: str, required: str) -> None:
 
 @pytest.mark.usefixtures("neon")
 def test_a_wrong_password_is_shown_to_nobody(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], logs: Logs
 ) -> None:
     caplog.set_level(logging.DEBUG)
     with client(copied(password=WRONG)) as alice:
         answers = [alice.get(path) for path in ("/health/ready", TASKS)]
 
     assert [answer.status_code for answer in answers] == [503, 503]
-    shown = [caplog.text, *capfd.readouterr(), *(answer.text for answer in answers)]
-    assert any("password authentication failed" in text for text in shown)
+    assert "password authentication failed" in str(logs)
+    shown = [str(logs), caplog.text, *capfd.readouterr(), *(answer.text for answer in answers)]
     assert not any("Tr0ub4dor" in text for text in shown)
 
 
