@@ -21,7 +21,7 @@ serve:
 
 # Run the tests, in parallel and in random order; arguments go to pytest
 test *arguments:
-    {{ run }} pytest --numprocesses=auto "$@"
+    {{ run }} pytest --numprocesses=auto --dist=worksteal "$@"
 
 # Check format, lint, types, pinned versions, and openapi.json and migrations against the code
 check:

@@ -7,7 +7,7 @@ import structlog
 
 
 def configure(level: str) -> None:
-    """Write all logs in one form: the application's own, uvicorn's and the libraries'.
+    """Write all logs in one form: the application's and uvicorn's, and warnings of libraries.
 
     A program that has configured the root logger already keeps its way for the libraries' logs.
 
@@ -37,7 +37,8 @@ def configure(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *in_form],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

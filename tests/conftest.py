@@ -37,6 +37,11 @@ POOLER = "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
 """A host's name as Neon makes them."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more worker than there are cores: some tests wait for processes and time limits."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start PostgreSQL, once for all workers, unless TEST_DATABASE_URL names one."""
     for name in Settings.model_fields:

@@ -1,4 +1,4 @@
-"""``python -m app.development``, or ``just serve``: the API with reload, and a database."""
+"""``python -m app.development``: serve until interrupted, and leave nothing behind."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from app import logs
 from app.config import ServerSettings, Settings, SettingsError, load
 from app.db.embedded import development_database
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def serve() -> None:
@@ -26,7 +26,7 @@ def serve() -> None:
         print(f"Database  {database.set(drivername='postgresql')}", flush=True)
         logs.configure(load(Settings).log_level)
         uvicorn.run(
-            "app.reload:create_app_that_follows",
+            "app.development.reload:create_app_that_follows",
             factory=True,
             host=settings.host,
             port=settings.port,
@@ -50,5 +50,4 @@ def main() -> None:
         sys.exit(130)
 
 
-if __name__ == "__main__":  # and not when the process that reloads imports it again
-    main()
+main()

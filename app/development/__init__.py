@@ -1,0 +1,1 @@
+"""``just serve``: the API with reload and a database of its own. Production never uses it."""
