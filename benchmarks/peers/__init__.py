@@ -1,0 +1,1 @@
+"""The same API written in other ways, on the same table."""
