@@ -1,0 +1,91 @@
+"""Tables of what was measured, on the terminal and in Markdown."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import rich
+import rich.table
+
+FOLDER = Path(__file__).parent
+Measured = Mapping[str, Mapping[str, Sequence[float]]]
+"""By row and by column, a value for each round. Columns were measured by turns in each round."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, and what is to be known about it."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Return it as Markdown."""
+        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
+        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"## {self.title}\n\n{self.note}\n\n{body}\n"
+
+    def show(self) -> None:
+        """Print it."""
+        table = rich.table.Table(title=self.title, caption=self.note)
+        for number, name in enumerate(self.header):
+            table.add_column(name, justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        rich.print(table)
+
+
+def comparison(title: str, note: str, measured: Measured, unit: str = "") -> Table:
+    """Compare the columns of what was measured with the first one.
+
+    Each cell has the median, the lowest and the highest value of the rounds, and the median of
+    the ratios, each of which is that of two values of the same round.
+    """
+    base, *others = next(iter(measured.values()))
+    rows = [
+        [
+            name,
+            _spread(values[base], unit),
+            *(f"{_spread(values[o], unit)} {ratio(values[o], values[base]):.2f}×" for o in others),
+        ]
+        for name, values in measured.items()
+    ]
+    return Table(title, note, ["", base, *others], rows)
+
+
+def ratio(values: Sequence[float], base: Sequence[float]) -> float:
+    """Return the median of the ratios of values to those of the same round."""
+    return median(value / other for value, other in zip(values, base, strict=True))
+
+
+def write(name: str, introduction: str, tables: Sequence[Table]) -> None:
+    """Print tables and write them into a Markdown file of this folder."""
+    for table in tables:
+        table.show()
+    text = "\n".join([introduction, _machine(), *(table.markdown() for table in tables)])
+    (FOLDER / name).write_text(text, encoding="utf-8")
+    rich.print(f"Written: benchmarks/{name}")
+
+
+def number(value: float) -> str:
+    """Return three digits of a value, or all of those before the decimal point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _spread(values: Sequence[float], unit: str) -> str:
+    middle = f"{number(median(values))}{unit and ' '}{unit}"
+    low, high = number(min(values)), number(max(values))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def _machine() -> str:
+    return (
+        f"Measured with Python {platform.python_version()} and the embedded PostgreSQL 18, whose"
+        f" `fsync` is off, on {os.cpu_count()} cores of {platform.machine()}, which the servers,"
+        " PostgreSQL and the clients share.\n"
+    )

@@ -1,0 +1,99 @@
+"""An application on uvicorn, in processes of its own."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from statistics import mean
+
+import psutil
+from sqlalchemy import URL
+
+_PATIENCE = 30
+"""Seconds to wait for the start."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    process: psutil.Process
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has used so far, in all its processes."""
+        times = [process.cpu_times() for process in self._processes()]
+        return sum(time.user + time.system for time in times)
+
+    def memory(self) -> float:
+        """Return the resident memory of a worker, in MiB."""
+        workers = self.process.children() or [self.process]
+        return mean(worker.memory_info().rss for worker in workers) / 2**20
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+
+@asynccontextmanager
+async def serving(application: str, database: URL, *, workers: int = 1) -> AsyncIterator[Server]:
+    """Serve an application as its users would: with uvicorn's defaults, but no access log.
+
+    Args:
+        application: where it is, such as ``app.main:app``.
+        database: what it finds in ``DATABASE_URL``.
+        workers: how many processes answer.
+    """
+    port = _free_port()
+    options = [f"--port={port}", f"--workers={workers}", "--no-access-log", "--log-level=error"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "uvicorn", application, *options),
+        env={**os.environ, "DATABASE_URL": address(database)},
+    )
+    try:
+        await _wait_until_it_listens(process, port)
+        yield Server(psutil.Process(process.pid), port)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def address(database: URL) -> str:
+    """Return the URL of a database as libpq writes it."""
+    return database.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def start_up_seconds(application: str, database: URL) -> float:
+    """Return the processor time that it takes to import and build an application."""
+    module = application.partition(":")[0]
+    program = f"import time, {module}; print(time.process_time())"
+    output = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "DATABASE_URL": address(database)},
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    return float(output)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _wait_until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.returncode is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("the server has not started")
