@@ -42,6 +42,10 @@ fuzz seed="1" examples="250":
 chaos seed="1" seconds="60":
     {{ run }} python -m tests.chaos {{ seed }} {{ seconds }}
 
+# Measure what requests cost: just bench [compare|scale|overload] [--help]
+bench *arguments:
+    @{{ run }} python -m benchmarks "$@"
+
 # Write openapi.json
 openapi:
     {{ run }} python -m app.openapi

@@ -1,10 +1,10 @@
 """This project and its peers, each doing the same."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice
 from statistics import median
 
 from rich.progress import Progress
@@ -12,11 +12,12 @@ from sqlalchemy import URL
 
 from benchmarks import chart, report
 from benchmarks.contenders import CONTENDERS, OPERATIONS, Contender
-from benchmarks.dataset import Dataset, filled_databases
+from benchmarks.dataset import Dataset, Row, filled_databases
 from benchmarks.distance import distant
-from benchmarks.measure import Runner
+from benchmarks.measure import Cost, Runner, only
 from benchmarks.report import Table, comparison
 from benchmarks.servers import serving, start_up_seconds
+from benchmarks.turns import Measure, take_turns
 from tests.wire import Wire
 
 _CLIENTS = 4
@@ -27,8 +28,6 @@ _WARM = 60
 """Requests of each kind to it that are not counted: connections are opened, and each of them
 prepares a statement at its sixth use."""
 _COUNTED = 15
-
-_NAMES = [contender.name for contender in CONTENDERS]
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ async def compare(options: Options) -> None:
             tables = [
                 *await _operations(dataset, options, progress),
                 *await _far_away(dataset, progress),
-                _start_up(dataset, options, progress),
+                await _start_up(dataset, options, progress),
                 await _workers(dataset, options, progress),
             ]
     report.write("results.md", INTRODUCTION, tables)
@@ -63,34 +62,29 @@ async def compare(options: Options) -> None:
 
 async def _operations(dataset: Dataset, options: Options, progress: Progress) -> list[Table]:
     """Measure each operation, and at the end the memory of who has done them all."""
-    cpu, latency = _empty(OPERATIONS, _NAMES), _empty(OPERATIONS, _NAMES)
-    memory = _empty(["resident memory"], _NAMES)
-    cells = (options.rounds + 1) * len(OPERATIONS) * len(CONTENDERS)
-    task = progress.add_task("Operations", total=cells)
+
+    def measure(runner: Runner, operation: str) -> Measure[Cost]:
+        rows = dataset.random_rows()
+        return lambda: runner.run(operation, rows, seconds=options.seconds, clients=_CLIENTS)
+
     async with _running(dataset.url) as runners:
-        for round_ in range(options.rounds + 1):
-            for operation, contender in product(OPERATIONS, _by_turns(round_)):
-                cost = await runners[contender].run(
-                    operation, dataset.random_rows(), seconds=options.seconds, clients=_CLIENTS
-                )
-                if round_:  # the first one only warms up
-                    cpu[operation][contender.name].append(cost.cpu)
-                    latency[operation][contender.name].append(cost.latency)
-                progress.advance(task)
-        for contender, runner in runners.items():
-            memory["resident memory"][contender.name].append(runner.server.memory())
+        table = {o: {name: measure(r, o) for name, r in runners.items()} for o in OPERATIONS}
+        costs = await take_turns("Operations", table, options.rounds, progress)
+        memory = {name: [runner.server.memory()] for name, runner in runners.items()}
+    cpu, latency = only("cpu", costs), only("latency", costs)
     chart.write("results.svg", "Processor time of the server for a request", cpu, "ms")
     return [
         comparison("Processor time of the server for a request", CPU, cpu, "ms"),
         comparison("Latency", LATENCY, latency, "ms"),
-        comparison("Memory", MEMORY, memory, "MiB"),
+        comparison("Memory", MEMORY, {"resident memory": memory}, "MiB"),
     ]
 
 
 async def _far_away(dataset: Dataset, progress: Progress) -> list[Table]:
     """Count the round trips of each operation, and see what they cost when they take time."""
-    trips, latency = _empty(OPERATIONS, _NAMES), _empty(OPERATIONS, _NAMES)
     task = progress.add_task("Far away", total=len(OPERATIONS) * len(CONTENDERS))
+    trips: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
+    latency: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
     for contender in CONTENDERS:
         wire = Wire(dataset.url)
         async with (
@@ -103,14 +97,10 @@ async def _far_away(dataset: Dataset, progress: Progress) -> list[Table]:
                 rows = islice(dataset.random_rows(), _WARM)
                 await runner.run(operation, rows, clients=_CLIENTS)
             for operation in OPERATIONS:
-                counts, times = [], []
-                for row in islice(dataset.random_rows(), _COUNTED):
-                    with wire.recording() as sent:
-                        times.append((await runner.run(operation, [row])).latency)
-                        await asyncio.sleep(2 * _DISTANCE)  # a session ends after the answer
-                    counts.append(sent.round_trips)
-                trips[operation][contender.name].append(median(counts))
-                latency[operation][contender.name].append(median(times))
+                rows = islice(dataset.random_rows(), _COUNTED)
+                single = [await _single(runner, operation, row, wire) for row in rows]
+                trips[operation][contender.name] = [median(count for count, _ in single)]
+                latency[operation][contender.name] = [median(time for _, time in single)]
                 progress.advance(task)
     return [
         comparison("Round trips to the database for a request", TRIPS, trips),
@@ -118,63 +108,50 @@ async def _far_away(dataset: Dataset, progress: Progress) -> list[Table]:
     ]
 
 
-def _start_up(dataset: Dataset, options: Options, progress: Progress) -> Table:
+async def _single(runner: Runner, operation: str, row: Row, wire: Wire) -> tuple[int, float]:
+    """Return the round trips and the latency of one request."""
+    with wire.recording() as sent:
+        cost = await runner.run(operation, [row])
+        await asyncio.sleep(2 * _DISTANCE)  # a session ends after the answer
+    return sent.round_trips, cost.latency
+
+
+async def _start_up(dataset: Dataset, options: Options, progress: Progress) -> Table:
     """Measure what it takes to import and build each application."""
-    seconds = _empty(["processor time"], _NAMES)
-    task = progress.add_task("Start-up", total=options.rounds * len(CONTENDERS))
-    for round_ in range(options.rounds):
-        for contender in _by_turns(round_):
-            needed = start_up_seconds(contender.application, dataset.url)
-            seconds["processor time"][contender.name].append(needed)
-            progress.advance(task)
+
+    def measure(contender: Contender) -> Measure[float]:
+        return lambda: start_up_seconds(contender.application, dataset.url)
+
+    table = {"processor time": {contender.name: measure(contender) for contender in CONTENDERS}}
+    seconds = await take_turns("Start-up", table, options.rounds, progress)
     return comparison("Start-up", START_UP, seconds, "s")
 
 
 async def _workers(dataset: Dataset, options: Options, progress: Progress) -> Table:
     """Measure how many requests one worker and two workers answer in a second."""
-    throughput = _empty(_NAMES, ["1 worker", "2 workers"])
-    task = progress.add_task("Workers", total=2 * (options.rounds + 1) * len(CONTENDERS))
+
+    def measure(runner: Runner) -> Measure[Cost]:
+        rows = dataset.random_rows()
+        clients = _CLIENTS_OF_WORKERS
+        return lambda: runner.run("get", rows, seconds=options.seconds, clients=clients)
+
     async with _running(dataset.url) as one, _running(dataset.url, workers=2) as two:
-        for round_ in range(options.rounds + 1):
-            for contender in _by_turns(round_):
-                for column, runners in (("1 worker", one), ("2 workers", two)):
-                    cost = await runners[contender].run(
-                        "get",
-                        dataset.random_rows(),
-                        seconds=options.seconds,
-                        clients=_CLIENTS_OF_WORKERS,
-                    )
-                    if round_:
-                        throughput[contender.name][column].append(cost.throughput)
-                    progress.advance(task)
-    return comparison("Requests per second", WORKERS, throughput, "/s")
+        table = {
+            name: {"1 worker": measure(one[name]), "2 workers": measure(two[name])} for name in one
+        }
+        costs = await take_turns("Workers", table, options.rounds, progress)
+    return comparison("Requests per second", WORKERS, only("throughput", costs), "/s")
 
 
 @asynccontextmanager
-async def _running(database: URL, *, workers: int = 1) -> AsyncIterator[dict[Contender, Runner]]:
-    """Run all contenders."""
+async def _running(database: URL, *, workers: int = 1) -> AsyncIterator[dict[str, Runner]]:
+    """Run all contenders, and give them by name."""
     async with AsyncExitStack() as stack:
-        yield {
-            contender: Runner(
-                contender,
-                await stack.enter_async_context(
-                    serving(contender.application, database, workers=workers)
-                ),
-            )
-            for contender in CONTENDERS
-        }
-
-
-def _by_turns(round_: int) -> Sequence[Contender]:
-    """Return the contenders in another order than in the round before."""
-    first = round_ % len(CONTENDERS)
-    return CONTENDERS[first:] + CONTENDERS[:first]
-
-
-def _empty(rows: Iterable[str], columns: Iterable[str]) -> dict[str, dict[str, list[float]]]:
-    """Return what is to be measured: nothing yet for each row and column."""
-    columns = list(columns)
-    return {row: {column: [] for column in columns} for row in rows}
+        runners = {}
+        for contender in CONTENDERS:
+            server = serving(contender.application, database, workers=workers)
+            runners[contender.name] = Runner(contender, await stack.enter_async_context(server))
+        yield runners
 
 
 INTRODUCTION = f"""\

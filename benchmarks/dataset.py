@@ -18,7 +18,8 @@ from app.db.embedded import scratch_database
 from benchmarks.servers import address
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
-_BETWEEN = timedelta(seconds=4)
+_START_SECONDS = int(_START.timestamp())
+_SECONDS_BETWEEN = 4
 """From one task's creation to the next, whoever creates it."""
 _CHUNK = 10_000
 """Tasks that go to the server at once."""
@@ -47,23 +48,16 @@ class Dataset:
     def row(self, number: int) -> Row:
         """Return where the task with a number is; the higher the number, the newer the task."""
         owner = 1 + _scrambled(number) % (self.owners - 1) if number % 10 else 0
-        milliseconds = int(_created_at(number).timestamp()) * 1000
-        time = f"{milliseconds:012x}"
+        time = f"{(_START_SECONDS + number * _SECONDS_BETWEEN) * 1000:012x}"
         return Row(f"owner-{owner}", f"{time[:8]}-{time[8:]}-7000-8000-{number:012x}")
 
-    def random_rows(self) -> Iterator[Row]:
-        """Give tasks of any owner but the richest, without end, the same ones each time."""
+    def random_rows(self, *, richest: bool = False) -> Iterator[Row]:
+        """Give tasks without end, the same ones each time: of the richest, or of all others."""
         dice = random.Random(1)
         while True:
             number = dice.randrange(self.tasks)
-            if number % 10:
+            if richest == (number % 10 == 0):
                 yield self.row(number)
-
-    def random_rows_of_the_richest(self) -> Iterator[Row]:
-        """Give tasks of the owner who has most of them, without end, the same ones each time."""
-        dice = random.Random(1)
-        while True:
-            yield self.row(dice.randrange(self.tasks // 10) * 10)
 
 
 RICHEST = "owner-0"
@@ -90,7 +84,7 @@ def _fill(server: URL, tasks: int, owners: int, loaded: Callable[[int], object])
     dataset = Dataset(server.set(database=name), tasks, owners)
     _migrate(dataset.url)
     with psycopg.connect(address(dataset.url), autocommit=True) as connection:
-        with _indexes_built_afterwards(connection):
+        with _indexes_and_checks_afterwards(connection):
             _copy(connection, dataset, loaded)
         connection.execute("VACUUM ANALYZE task")
         connection.execute("CHECKPOINT")
@@ -104,26 +98,29 @@ def _migrate(url: URL) -> None:
 
 
 @contextmanager
-def _indexes_built_afterwards(connection: psycopg.Connection) -> Iterator[None]:
-    """Drop the table's indexes, and build the same ones again: that is faster than to fill them."""
-    key = connection.execute(
-        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE conrelid = 'task'::regclass AND contype = 'p'"
+def _indexes_and_checks_afterwards(connection: psycopg.Connection) -> Iterator[None]:
+    """Drop the table's indexes and constraints, and make the same ones again: that is faster.
+
+    The checks are made for what is written from then on. That the tasks here pass them is known.
+    """
+    constraints = connection.execute(
+        "SELECT conname, pg_get_constraintdef(oid) || CASE contype WHEN 'c' THEN ' NOT VALID'"
+        " ELSE '' END FROM pg_constraint WHERE conrelid = 'task'::regclass AND contype <> 'n'"
     ).fetchall()
-    others = connection.execute(
+    indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
         " WHERE indrelid = 'task'::regclass AND NOT indisprimary"
     ).fetchall()
-    for name, _ in key:
+    for name, _ in constraints:
         connection.execute(SQL("ALTER TABLE task DROP CONSTRAINT {}").format(Identifier(name)))
-    for name, _ in others:
+    for name, _ in indexes:
         connection.execute(SQL("DROP INDEX {}").format(Identifier(name)))
     yield
     connection.execute("SET maintenance_work_mem = '1GB'")
-    for name, definition in key:
+    for name, definition in constraints:
         statement = SQL("ALTER TABLE task ADD CONSTRAINT {} ").format(Identifier(name))
         connection.execute(statement + SQL(definition))
-    for _, definition in others:
+    for _, definition in indexes:
         connection.execute(SQL(definition))
 
 
@@ -140,7 +137,7 @@ def _copy(
 
 def _line(row: Row, number: int) -> str:
     dice = _scrambled(number) // 100_000
-    created_at = _created_at(number)
+    created_at = _START + timedelta(seconds=number * _SECONDS_BETWEEN)
     updated_at = created_at + timedelta(seconds=dice % 2_592_000, microseconds=number % 1_000_000)
     title = f"{_WORDS[dice % len(_WORDS)]} {number}"
     description = _DESCRIPTION if dice % 2 else r"\N"
@@ -148,10 +145,6 @@ def _line(row: Row, number: int) -> str:
     return (
         f"{row.owner}\t{row.id}\t{created_at}\t{updated_at}\t{title}\t{description}\t{completed}\n"
     )
-
-
-def _created_at(number: int) -> datetime:
-    return _START + number * _BETWEEN
 
 
 def _scrambled(number: int) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
@@ -25,6 +25,16 @@ class Cost(NamedTuple):
     cpu: float
     latency: float
     throughput: float
+
+
+def only(
+    field_name: str, costs: Mapping[str, Mapping[str, Sequence[Cost]]]
+) -> dict[str, dict[str, list[float]]]:
+    """Return one number of each cost in a table."""
+    return {
+        row: {name: [getattr(cost, field_name) for cost in cell] for name, cell in columns.items()}
+        for row, columns in costs.items()
+    }
 
 
 @dataclass

@@ -40,22 +40,31 @@ class Table:
         rich.print(table)
 
 
-def comparison(title: str, note: str, measured: Measured, unit: str = "") -> Table:
+def comparison(
+    title: str, note: str, measured: Measured, unit: str = "", limit: float | None = None
+) -> Table:
     """Compare the columns of what was measured with the first one.
 
     Each cell has the median, the lowest and the highest value of the rounds, and the median of
     the ratios, each of which is that of two values of the same round.
+
+    Args:
+        title: the title of the table.
+        note: what is to be known about it.
+        measured: the values.
+        unit: what they are counted in.
+        limit: the largest ratio that is allowed; a column tells where it is kept.
     """
     base, *others = next(iter(measured.values()))
-    rows = [
-        [
-            name,
-            _spread(values[base], unit),
-            *(f"{_spread(values[o], unit)} {ratio(values[o], values[base]):.2f}×" for o in others),
+    header, rows = ["", base, *others], []
+    for name, values in measured.items():
+        ratios = [ratio(values[other], values[base]) for other in others]
+        cells = [
+            f"{_spread(values[o], unit)} {r:.2f}×" for o, r in zip(others, ratios, strict=True)
         ]
-        for name, values in measured.items()
-    ]
-    return Table(title, note, ["", base, *others], rows)
+        kept = ["yes" if max(ratios) <= limit else "**no**"] if limit else []
+        rows.append([name, _spread(values[base], unit), *cells, *kept])
+    return Table(title, note, [*header, f"at most {limit}×"] if limit else header, rows)
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -61,6 +60,7 @@ async def serving(application: str, database: URL, *, workers: int = 1) -> Async
     finally:
         process.terminate()
         await process.wait()
+        await asyncio.sleep(0.1)  # a proxy that it was connected to notices
 
 
 def address(database: URL) -> str:
@@ -68,16 +68,16 @@ def address(database: URL) -> str:
     return database.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def start_up_seconds(application: str, database: URL) -> float:
+async def start_up_seconds(application: str, database: URL) -> float:
     """Return the processor time that it takes to import and build an application."""
     module = application.partition(":")[0]
-    program = f"import time, {module}; print(time.process_time())"
-    output = subprocess.run(
-        [sys.executable, "-c", program],
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", f"import time, {module}; print(time.process_time())"),
         env={**os.environ, "DATABASE_URL": address(database)},
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
     return float(output)
 
 
