@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from statistics import mean
 
 import psutil
 from sqlalchemy import URL
@@ -30,9 +29,9 @@ class Server:
         return sum(time.user + time.system for time in times)
 
     def memory(self) -> float:
-        """Return the resident memory of a worker, in MiB."""
-        workers = self.process.children() or [self.process]
-        return mean(worker.memory_info().rss for worker in workers) / 2**20
+        """Return the resident memory of its first process, in MiB."""
+        resident: int = self.process.memory_info().rss
+        return resident / 2**20
 
     def _processes(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
@@ -52,13 +51,14 @@ async def serving(application: str, database: URL, *, workers: int = 1) -> Async
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "uvicorn", application, *options),
-        env={**os.environ, "DATABASE_URL": address(database)},
+        env={**os.environ, "DATABASE_URL": address(database), "DATABASE_POOL_SIZE": "5"},
     )
     try:
         await _wait_until_it_listens(process, port)
         yield Server(psutil.Process(process.pid), port)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
         await asyncio.sleep(0.1)  # a proxy that it was connected to notices
 
