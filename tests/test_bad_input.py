@@ -8,6 +8,8 @@ from sqlalchemy import URL
 
 from tests.server import Server, serve
 
+pytestmark = pytest.mark.plain
+
 TASKS = "/api/v1/tasks"
 AN_ID = "019daf09-0000-7000-8000-000000000000"
 JSON = {"Content-Type": "application/json"}

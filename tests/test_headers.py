@@ -10,6 +10,8 @@ from sqlalchemy import URL
 from tests.conftest import Logs
 from tests.server import Server, serve
 
+pytestmark = pytest.mark.plain
+
 TASKS = "/api/v1/tasks"
 TASK = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
 PAGE = "https://app.example.com"
