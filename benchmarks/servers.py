@@ -52,6 +52,7 @@ async def serving(application: str, database: URL, *, workers: int = 1) -> Async
         sys.executable,
         *("-m", "uvicorn", application, *options),
         env={**os.environ, "DATABASE_URL": address(database), "DATABASE_POOL_SIZE": "5"},
+        stderr=asyncio.subprocess.DEVNULL,  # this project logs each request
     )
     try:
         await _wait_until_it_listens(process, port)

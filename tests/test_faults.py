@@ -1,6 +1,7 @@
 """What databases and networks do: the client sees a right answer or a 503, and nothing is lost."""
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -256,6 +257,23 @@ def test_a_locked_row_is_a_503_and_the_statement_is_cancelled(
 
     assert alice.get(url).json() == task
     assert alice.patch(url, json={"title": "in time"}).status_code == 200
+
+
+def test_a_client_that_hangs_up_does_not_keep_a_connection(
+    server: Server, alice: httpx.Client, database: URL, owner: str
+) -> None:
+    task = create(alice)
+    url = httpx.URL(server.url)
+    toggle = (
+        f"POST {TASKS}/{task['id']}/toggle HTTP/1.1\r\nHost: test\r\nX-User-ID: {owner}\r\n\r\n"
+    )
+    with locked(database, str(task["id"])) as lock:
+        for _ in range(2 * POOL):
+            with socket.create_connection((url.host, url.port)) as client:
+                client.sendall(toggle.encode())
+        lock.wait_until_requested(True)
+        with in_time():
+            assert alice.get(TASKS).status_code == 200
 
 
 def test_five_hundred_clients_at_once_are_all_answered(
