@@ -39,7 +39,7 @@ class RequestLog:
         async def watched_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 MutableHeaders(scope=message)[_HEADER] = request_id
             await send(message)
 
