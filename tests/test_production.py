@@ -15,11 +15,11 @@ from sqlalchemy import URL
 
 from app.main import create_app
 from tests.conftest import POOLER, Logs, migrate
-from tests.database import connect
+from tests.database import connect, locked
 from tests.postgres import pgbouncer, postgres_with_tls
 from tests.server import Server, SuiteSettings, running, serve
+from tests.test_tasks import TASKS, create
 
-TASKS = "/api/v1/tasks"
 ALICE = {"X-User-ID": "alice"}
 
 PASSWORD = "p@ss:w/rd?#%20+ &="
@@ -161,6 +161,22 @@ def test_two_connections_of_the_pooler_serve_all_of_the_application(
     assert pool["pool_mode"] == "transaction"
     assert pool["cl_active"] > 2
     assert sum(pool[state] for state in ("sv_active", "sv_idle", "sv_used")) <= 2
+
+
+@pytest.mark.plain
+def test_a_statement_that_takes_too_long_is_cancelled_through_the_pooler(
+    database: URL, pooler: URL, owner: str
+) -> None:
+    with (
+        serve(pooler.set(host=POOLER), database_timeout=1) as server,
+        server.client(owner) as alice,
+    ):
+        task = create(alice)
+        url = f"{TASKS}/{task['id']}"
+        with locked(database, str(task["id"])) as lock:
+            assert alice.patch(url, json={"title": "late"}).status_code == 503
+            lock.wait_until_requested(False)
+        assert alice.get(url).json() == task
 
 
 @pytest.mark.plain

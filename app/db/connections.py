@@ -29,11 +29,14 @@ _cancellations: set[asyncio.Task[None]] = set()
 
 
 class InterruptibleConnection(AsyncConnection[Any]):
-    """A connection that is closed at once when whoever waits for it gives up.
+    """A connection that is given up at once when whoever waits for it gives up.
 
     Psycopg's own would wait, for up to ten seconds, until the server has confirmed that it cancels
-    the statement. Here the server is told in the background.
+    the statement. Here the server is told in the background, and the connection is closed after
+    that: a pooler no longer knows what to cancel for a client that has left.
     """
+
+    _is_given_up = False
 
     async def wait(
         self,
@@ -46,21 +49,28 @@ class InterruptibleConnection(AsyncConnection[Any]):
             return await wait_async(gen, self.pgconn.socket, interval, timeout)
         except asyncio.CancelledError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                task = asyncio.create_task(_cancel(self.pgconn.cancel_conn()))
+                self._is_given_up = True
+                task = asyncio.create_task(self._cancel(self.pgconn.cancel_conn()))
                 _cancellations.add(task)
                 task.add_done_callback(_cancellations.discard)
-            self.pgconn.finish()
+            else:
+                self.pgconn.finish()
             raise
 
+    async def close(self) -> None:
+        """Close it, unless that is to happen once the server has been told to cancel."""
+        if not self._is_given_up:
+            await super().close()
 
-async def _cancel(connection: PGcancelConn) -> None:
-    try:
-        connection.start()
-        await wait_conn_async(cancel(connection), timeout=_CANCEL_TIMEOUT)
-    except OperationalError:
-        pass  # out of reach: the server cancels what it runs, or has died
-    finally:
-        connection.finish()
+    async def _cancel(self, request: PGcancelConn) -> None:
+        try:
+            request.start()
+            await wait_conn_async(cancel(request), timeout=_CANCEL_TIMEOUT)
+        except OperationalError:
+            pass  # out of reach: the server cancels what it runs, or has died
+        finally:
+            request.finish()
+            self.pgconn.finish()
 
 
 class Connector:
