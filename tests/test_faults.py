@@ -240,6 +240,16 @@ class TestAConnectionThatBreaks:
             assert_unavailable(alice.get(TASKS))
         server.wire.lose_answers(0)
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_as_soon_as_it_is_made_is_an_outage(
+        self, server: Server, alice: httpx.Client, method: str
+    ) -> None:
+        fill_the_pool(server, alice)
+        body = {"title": "x"} if method == "POST" else None
+        with server.wire.ending_at_once(), in_time():
+            for _ in range(POOL):
+                assert_unavailable(alice.request(method, TASKS, json=body))
+
 
 def test_a_locked_row_is_a_503_and_the_statement_is_cancelled(
     alice: httpx.Client, database: URL

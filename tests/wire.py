@@ -11,6 +11,9 @@ from sqlalchemy import URL
 SENT: list[str] = []
 """The text of every statement that went over any wire of this process."""
 
+_READY = b"Z\0\0\0\5I"
+"""ReadyForQuery, outside of a transaction."""
+
 
 @dataclass
 class Wire:
@@ -34,6 +37,7 @@ class Wire:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._requests_to_lose = self._answers_to_lose = 0
+        self._ends_at_once = False
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[URL]:
@@ -70,6 +74,16 @@ class Wire:
             yield
         finally:
             self._do(self._start_flow())
+
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """Break all connections, and new ones as soon as they could be used."""
+        self._ends_at_once = True
+        self.cut()
+        try:
+            yield
+        finally:
+            self._ends_at_once = False
 
     def forget(self) -> None:
         """Let nothing through on the connections that there are, without closing them."""
@@ -172,6 +186,8 @@ class Wire:
                 self._answers_to_lose -= 1
                 break
             writer.write(data)
+            if self._ends_at_once and data.endswith(_READY):
+                break
             await writer.drain()
         writer.close()
 

@@ -135,9 +135,12 @@ class LivenessCheck:
             InvalidatePoolError: it is dead. The pool makes a new one, and trusts no older one.
         """
         now = monotonic()
-        idle = now - entry.info.get("used_at", now)
+        used_at = entry.info.get("used_at")
         entry.info["used_at"] = now
-        if idle < _LONGEST_IDLE and not _has_received(connection.driver_connection):
+        # SQLAlchemy gives up, with an error of another kind, when the second one is refused too.
+        if used_at is None:
+            return
+        if now - used_at < _LONGEST_IDLE and not _has_received(connection.driver_connection):
             return
         if not connection.run_async(self._is_answered):
             raise InvalidatePoolError
