@@ -33,6 +33,7 @@ def serve() -> None:
             host=where.host,
             port=where.port,
             log_config=None,
+            ws="none",  # uvicorn would log a handshake itself, with its query string
             proxy_headers=False,  # X-Forwarded-For must not change who the peer is
             timeout_graceful_shutdown=round(settings.database_timeout) + _SLOWEST_CLIENT,
         )

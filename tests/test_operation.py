@@ -26,6 +26,12 @@ from tests.test_tasks import TASKS
 APP = [sys.executable, "-m", "app"]
 UVICORN = [sys.executable, "-m", "uvicorn", "app.main:app", "--port=$PORT", "--no-proxy-headers"]
 SECRET = "hunter2"
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 @pytest.fixture
@@ -64,6 +70,7 @@ class TestTheLog:
                 created = alice.post(TASKS, json={"title": SECRET}, headers=named)
                 task = f"{TASKS}/{created.json()['id']}"
                 alice.get(f"{TASKS}?q={SECRET}")
+                alice.get(f"{TASKS}?q={SECRET}", headers=WEBSOCKET)
                 alice.get(f"{task}?q={SECRET}")
                 alice.patch(task, content=SECRET)
                 alice.get(f"/{SECRET}")
@@ -74,12 +81,13 @@ class TestTheLog:
         assert [(r["method"], r["route"], r["status"]) for r in requests] == [
             ("POST", TASKS, 201),
             ("GET", TASKS, 200),
+            ("GET", TASKS, 200),
             ("GET", TASKS + "/{id}", 200),
             ("PATCH", TASKS + "/{id}", 415),
             ("GET", None, 404),
         ]
         assert requests[0]["request_id"] == "my-request"
-        assert len({request["request_id"] for request in requests}) == 5
+        assert len({request["request_id"] for request in requests}) == 6
         for request in requests:
             assert 0 < request["milliseconds"] < 60_000
             assert request["level"] == "info"
