@@ -7,7 +7,7 @@ from time import monotonic
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, OperationalError, ProgrammingError
 from psycopg.abc import PQGen
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
@@ -94,7 +94,7 @@ class Connector:
             try:
                 async with asyncio.timeout(self._attempt_timeout):
                     connection = await _connect_once(*arguments, **options)
-            except (OperationalError, TimeoutError) as error:
+            except (OperationalError, ProgrammingError, TimeoutError) as error:
                 self.failure = str(error).partition("\n")[0]
             else:
                 self.failure = ""
