@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -154,6 +154,78 @@ class TestAnOutage:
                 assert client.get("/health/live").status_code == 200
             assert client.get("/health/ready").status_code == 200
             create(client)
+
+
+def test_an_attempt_to_connect_that_nobody_will_answer_is_made_anew(
+    server: Server, alice: httpx.Client
+) -> None:
+    with ThreadPoolExecutor() as threads:
+        with server.wire.hanging():
+            server.wire.cut()
+            wait_until(lambda: server.wire.connections == 0)
+            late = threads.submit(create, alice)
+            wait_until(lambda: server.wire.connections > 0)
+            server.wire.forget()
+        late.result()
+
+
+def test_who_waits_behind_requests_that_fail_does_not_fail_with_them(
+    database: URL, owner: str
+) -> None:
+    with (
+        serve(database, database_timeout=TIMEOUT, database_pool_size=1) as server,
+        server.client(owner) as alice,
+        ThreadPoolExecutor() as threads,
+    ):
+        with server.wire.refusing():
+            early = threads.submit(alice.get, TASKS)
+            time.sleep(TIMEOUT / 2)
+            late = threads.submit(create, alice)
+            assert_unavailable(early.result())
+        late.result()
+
+
+def test_who_waited_long_for_a_connection_still_has_time_to_use_it(
+    database: URL, owner: str
+) -> None:
+    with (
+        serve(database, database_timeout=1, database_pool_size=1) as server,
+        server.client(owner) as alice,
+        ThreadPoolExecutor() as threads,
+    ):
+        task = create(alice)
+        with locked(database, str(task["id"])) as lock:
+            toggle = f"{TASKS}/{task['id']}/toggle"
+            first = threads.submit(alice.post, toggle)
+            lock.wait_until_requested(True)
+            second = threads.submit(alice.post, toggle)
+            assert_unavailable(first.result())
+            started = time.monotonic()
+            assert_unavailable(second.result())
+            assert time.monotonic() - started > 0.4
+
+
+def test_a_database_that_refuses_is_not_asked_without_a_pause() -> None:
+    attempts = 0
+
+    def refuse(listener: socket.socket) -> None:
+        nonlocal attempts
+        with suppress(OSError):
+            while True:
+                listener.accept()[0].close()
+                attempts += 1
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        threads.submit(refuse, listener)
+        url = URL.create(
+            "postgresql+psycopg", "a", host="127.0.0.1", port=listener.getsockname()[1]
+        )
+        url = url.set(query={"sslmode": "disable", "gssencmode": "disable"})
+        with serve(url, on_a_wire=False, database_timeout=1) as server, server.client() as client:
+            assert_unavailable(client.get("/health/ready"))
+        listener.shutdown(socket.SHUT_RDWR)
+
+    assert 2 <= attempts <= 10
 
 
 @pytest.fixture
