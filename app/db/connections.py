@@ -53,8 +53,6 @@ class InterruptibleConnection(AsyncConnection[Any]):
                 task = asyncio.create_task(self._cancel(self.pgconn.cancel_conn()))
                 _cancellations.add(task)
                 task.add_done_callback(_cancellations.discard)
-            else:
-                self.pgconn.finish()
             raise
 
     async def close(self) -> None:
