@@ -34,7 +34,7 @@ WEBSOCKET = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(make_database: MakeDatabase) -> URL:
     """A database of which no other test has connections."""
     return migrated(make_database())
@@ -49,8 +49,9 @@ def settings(database: URL) -> dict[str, str]:
 
 
 @pytest.fixture
-def strict_server(database: URL) -> Iterator[Server]:
+def strict_server(make_database: MakeDatabase) -> Iterator[Server]:
     """The application on a database that refuses a title, which it does not expect."""
+    database = migrated(make_database())
     with connect(database) as connection:
         connection.execute(f"ALTER TABLE task ADD CHECK (title != '{SECRET}')")
     with serve(database) as server:
