@@ -166,8 +166,8 @@ and by three peers, each as its users would write it (see `benchmarks/peers/`):
 - **stock FastCRUD**: FastCRUD's own router with a policy for the rows of the owner. It counts the
   tasks of a list, and answers an update with `null`.
 
-Only this project has cursors, entity tags, request ids, problem documents, a limit of the body's
-size and a timeout; what these cost is in its numbers.
+Only this project has cursors, entity tags, request ids, a log of each request, problem documents, a
+limit of the body's size and a timeout; what these cost is in its numbers.
 
 Each server is one worker of uvicorn with its defaults, without an access log, and has five
 connections. {_CLIENTS} clients send requests over connections that they keep. In each round all
