@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +127,8 @@ class TestAnEnd:
     def test_finishes_the_requests_in_flight_and_refuses_new_ones(
         self, database: URL, settings: dict[str, str], tmp_path: Path
     ) -> None:
-        with serving(APP, tmp_path, **settings) as process, ThreadPoolExecutor() as threads:
-            task = create(process)
-            with locked(database, task) as lock:
-                update = threads.submit(toggle, process, task)
-                lock.wait_until_requested(True)
+        with serving(APP, tmp_path, **settings) as process:
+            with toggle_in_flight(process, database) as update:
                 process.popen.terminate()
                 wait_until(lambda: refuses(process))
                 assert not update.done()
@@ -147,11 +144,8 @@ class TestAnEnd:
         self, database: URL, settings: dict[str, str], tmp_path: Path
     ) -> None:
         patient = {**settings, "DATABASE_TIMEOUT": "60"}
-        with serving(APP, tmp_path, **patient) as process, ThreadPoolExecutor() as threads:
-            task = create(process)
-            with locked(database, task) as lock:
-                update = threads.submit(toggle, process, task)
-                lock.wait_until_requested(True)
+        with serving(APP, tmp_path, **patient) as process:
+            with toggle_in_flight(process, database) as update:
                 process.popen.terminate()
                 wait_until(lambda: refuses(process))
                 process.popen.terminate()
@@ -163,12 +157,9 @@ class TestAnEnd:
         self, database: URL, settings: dict[str, str], tmp_path: Path
     ) -> None:
         command = [*UVICORN, "--workers=2"]
-        with serving(command, tmp_path, **settings) as process, ThreadPoolExecutor() as threads:
+        with serving(command, tmp_path, **settings) as process:
             workers = psutil.Process(process.popen.pid).children(recursive=True)
-            task = create(process)
-            with locked(database, task) as lock:
-                update = threads.submit(toggle, process, task)
-                lock.wait_until_requested(True)
+            with toggle_in_flight(process, database) as update:
                 process.popen.terminate()
             assert update.result().status_code == 200
             process.output()
@@ -176,6 +167,16 @@ class TestAnEnd:
             assert process.popen.returncode == 0
             assert len(workers) >= 2
             assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+@contextmanager
+def toggle_in_flight(process: Process, database: URL) -> Iterator[Future[httpx.Response]]:
+    """A toggle that the database holds up within the block, and that is answered after it."""
+    task = create(process)
+    with ThreadPoolExecutor() as threads, locked(database, task) as lock:
+        update = threads.submit(toggle, process, task)
+        lock.wait_until_requested(True)
+        yield update
 
 
 def create(process: Process) -> str:
