@@ -1,4 +1,4 @@
-"""The exact versions of all dependencies, in uv.toml: ``python .ci/pins.py [--check]``.
+"""The exact versions of all dependencies, in pyproject.toml: ``python .ci/pins.py [--check]``.
 
 uv.lock is not committed, because it names the hosts of registries. These pins make uv resolve to
 the same versions on every machine.
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FILE = Path("uv.toml")
+FILE = Path("pyproject.toml")
 PINS = re.compile(r"^constraint-dependencies = \[.*?\]$", re.MULTILINE | re.DOTALL)
 
 
