@@ -21,6 +21,9 @@ router = owned_crud_router(
     path="/tasks",
 )
 
+FLIPPED = {"completed": ~col(Task.completed)}
+"""Made once, so that its statement is."""
+
 
 @router.post(
     "/{id}/toggle",
@@ -35,5 +38,4 @@ async def toggle_task(
     response: Response,
     if_match: IfMatch = None,
 ) -> TaskRead:
-    flipped = {"completed": ~col(Task.completed)}
-    return shown(await tasks.update(id_, flipped, versions(if_match)), response)
+    return shown(await tasks.update(id_, FLIPPED, versions(if_match)), response)

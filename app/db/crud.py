@@ -1,20 +1,19 @@
 """FastCRUD, bound to an owner and with one statement an operation."""
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from fastcrud import AccessDenied, FastCRUD, PolicyConfig
 from fastcrud.crud.policy_enforcement import refuse_unwritable_data
+from pydantic_core import SchemaValidator, core_schema
 from sqlalchemy import (
     ARRAY,
     BindParameter,
     ClauseElement,
     ColumnElement,
-    Executable,
     Insert,
-    RowMapping,
     Select,
     String,
     Table,
@@ -33,15 +32,19 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel import col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.db.engine import OWNER, OwnedConnection, OwnerMissingError
+from app.db.engine import OwnedConnection
+from app.db.statements import OWNER, OwnerMissingError, Row, Statement
 from app.models.owned import Owned, ReadSchema, creation_time, new_id
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
-StatementT = TypeVar("StatementT", bound=Executable)
+Build = Callable[[], Awaitable[Any]]
+"""A function that builds a statement."""
 
 _NOT_WRITTEN = frozenset({"owner_id", "created_at", "updated_at"})
 # SQLAlchemy keeps the names of columns to itself, so no parameter has the name of one.
 _KEY: BindParameter[UUID] = bindparam("bound_key")
+_MOST_STATEMENTS = 1000
+"""Clients choose which fields they send, and so how many statements there are."""
 _LIMIT: BindParameter[int] = bindparam("bound_limit")
 _SEARCH = bindparam("bound_search", type_=String)
 _VERSIONS = bindparam("bound_versions", type_=ARRAY(UTCDateTime))
@@ -71,6 +74,13 @@ class _PageShape(NamedTuple):
     after: bool
 
 
+class _UpdateShape(NamedTuple):
+    """What makes one update's statement another than the next: all but the values."""
+
+    given: tuple[str, ...]
+    computed: tuple[tuple[str, ClauseElement], ...]
+
+
 class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
     """The rows of one owner, or of nobody until `bind` says whose.
 
@@ -97,8 +107,9 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         )
         self._connection: OwnedConnection | None = None
         self._read_schema = read_schema
+        self._read = _reader(read_schema)
         self._table: Table = model.__table__  # type: ignore[attr-defined]
-        self._statements: dict[Hashable, Any] = {}
+        self._statements: dict[Hashable, Statement] = {}
 
     def bind(self, connection: OwnedConnection) -> Self:
         """Return the same for the owner of ``connection``; statements are shared, rows are not."""
@@ -120,15 +131,16 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         created_at = creation_time(id_)
         # A chosen id can be used again once the row is deleted, and then needs another entity tag.
         updated_at = max(created_at, datetime.now(UTC)) if "id" in values else created_at
-        statement = await self._built("create", self._insert)
-        row = {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
-        return self._read((await self._rows(statement, row))[0])
+        row = {**self._defaults(), **values}
+        row |= {"id": id_, "created_at": created_at, "updated_at": updated_at}
+        statement = await self._statement("create", self._insert)
+        return self._read(await self._rows(statement, _bound_values(row)))[0]
 
     async def get(self, id_: UUID) -> ReadT | None:  # type: ignore[override]
         """Return a row, or None: another owner's row is no row."""
-        statement = await self._built("get", self._select_one)
+        statement = await self._statement("get", self._select_one)
         rows = await self._rows(statement, {_KEY.key: id_}, repeatable=True)
-        return self._read(rows[0]) if rows else None
+        return next(iter(self._read(rows)), None)
 
     async def get_page(
         self,
@@ -149,13 +161,14 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             after: the position to start after; None starts at the first row.
         """
         shape = _PageShape(sort, tuple(filters), search is not None, after is not None)
-        statement = await self._built(shape, lambda: self._select_page(shape))
-        values = {_bound(field): value for field, value in filters.items()}
-        values |= {_LIMIT.key: limit, _SEARCH.key: search}
+        statement = await self._statement(shape, lambda: self._select_page(shape))
+        values = _bound_values(filters) | {_LIMIT.key: limit}
+        if search is not None:
+            values[_SEARCH.key] = search
         if after is not None:
             field = sort.removeprefix("-")
             values |= {_bound(f"after_{field}"): after.value, _bound("after_id"): after.id}
-        return [self._read(row) for row in await self._rows(statement, values, repeatable=True)]
+        return self._read(await self._rows(statement, values, repeatable=True))
 
     async def update(  # type: ignore[override]
         self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None = None
@@ -177,13 +190,11 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             if row and versions is not None and row.updated_at not in versions:
                 raise RowChangedError
             return row
-        expressions = {k: v for k, v in changes.items() if isinstance(v, ClauseElement)}
-        fields = tuple(field for field in changes if field not in expressions)
-        statement = await self._built(("update", *fields), lambda: self._update_one(fields))
-        if expressions:
-            statement = statement.values(expressions)
-        values = {_bound(field): changes[field] for field in fields}
-        return await self._write(statement, {**values, _KEY.key: id_}, versions)
+        given = {k: v for k, v in changes.items() if not isinstance(v, ClauseElement)}
+        computed = {k: v for k, v in changes.items() if k not in given}
+        shape = _UpdateShape(tuple(given), tuple(computed.items()))
+        values = {**_bound_values(given), _KEY.key: id_}
+        return await self._write(shape, lambda: self._update_one(shape), values, versions)
 
     async def delete(  # type: ignore[override]
         self, id_: UUID, versions: Versions | None = None
@@ -197,45 +208,43 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         Raises:
             RowChangedError: the row is of another version; it was not deleted.
         """
-        statement = await self._built("delete", self._delete_one)
-        return await self._write(statement, {_KEY.key: id_}, versions)
+        return await self._write("delete", self._delete_one, {_KEY.key: id_}, versions)
 
     async def _write(
-        self,
-        write: ReturningUpdate[Any] | ReturningDelete[Any],
-        values: Mapping[str, Any],
-        versions: Versions | None,
+        self, shape: Hashable, build: Build, values: Mapping[str, Any], versions: Versions | None
     ) -> ReadT | None:
         if versions is None:
-            rows = await self._rows(write, values)
-            return self._read(rows[0]) if rows else None
-        # Still one statement: it writes, and tells a row of another version from no row.
-        one = await self._built("get", self._select_one)
-        written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
-        there = select(one.exists().label("is_there")).subquery("there")
-        statement = select(there, written).select_from(there.outerjoin(written, true()))
-        (row,) = await self._rows(statement, {**values, _VERSIONS.key: versions})
-        if row["id"] is None and row["is_there"]:
+            rows = await self._rows(await self._statement(shape, build), values)
+            return next(iter(self._read(rows)), None)
+        statement = await self._statement((shape, "versions"), lambda: self._conditional(build))
+        rows = await self._rows(statement, {**values, _VERSIONS.key: versions})
+        if rows[0]["id"] is not None:
+            return self._read(rows)[0]
+        if rows[0]["is_there"]:
             raise RowChangedError
-        return None if row["id"] is None else self._read(row)
+        return None
 
     async def _rows(
-        self, statement: Executable, values: Mapping[str, Any], *, repeatable: bool = False
-    ) -> Sequence[RowMapping]:
+        self, statement: Statement, values: Mapping[str, Any], *, repeatable: bool = False
+    ) -> list[Row]:
         if self._connection is None:
             raise AccessDenied("access", self.model)
         return await self._connection.rows(statement, values, repeatable=repeatable)
 
-    def _read(self, row: RowMapping) -> ReadT:
-        # Not validated again: one odd stored row must not turn a list into an error.
-        return self._read_schema.model_construct(**row)
+    def _defaults(self) -> dict[str, Any]:
+        fields = self.model.model_fields.items()
+        return {
+            name: field.get_default(call_default_factory=True)
+            for name, field in fields
+            if not field.is_required()
+        }
 
-    async def _built(
-        self, shape: Hashable, build: Callable[[], Awaitable[StatementT]]
-    ) -> StatementT:
-        if shape not in self._statements:
-            self._statements[shape] = await build()
-        statement: StatementT = self._statements[shape]
+    async def _statement(self, shape: Hashable, build: Build) -> Statement:
+        statement = self._statements.get(shape)
+        if statement is None:
+            if len(self._statements) == _MOST_STATEMENTS:
+                self._statements.clear()
+            statement = self._statements[shape] = Statement(await build())
         return statement
 
     async def _select_one(self) -> Select[Any]:
@@ -266,17 +275,20 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         return statement.limit(_LIMIT)
 
     async def _insert(self) -> Insert:
+        columns = (column for column in self._table.columns if column.name != "owner_id")
+        values = {column: bindparam(_bound(column.name), type_=column.type) for column in columns}
         shown = (await self._select_one()).selected_columns
-        return insert(self._table).values(owner_id=OWNER).returning(*shown)
+        return insert(self._table).values(values).values(owner_id=OWNER).returning(*shown)
 
-    async def _update_one(self, fields: tuple[str, ...]) -> ReturningUpdate[Any]:
+    async def _update_one(self, shape: _UpdateShape) -> ReturningUpdate[Any]:
         one = await self._select_one()
         # Later than before, even if the clock stands still or goes back.
         later = self._table.c.updated_at + timedelta(microseconds=1)
         return (
             update(self._table)
             .where(_condition(one))
-            .values({field: bindparam(_bound(field)) for field in fields})
+            .values({field: bindparam(_bound(field)) for field in shape.given})
+            .values(dict(shape.computed))
             .values(updated_at=func.greatest(func.now(), later))
             .returning(*one.selected_columns)
         )
@@ -285,10 +297,33 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         one = await self._select_one()
         return delete(self._table).where(_condition(one)).returning(*one.selected_columns)
 
+    async def _conditional(self, build: Build) -> Select[Any]:
+        """A write of a row in certain versions: it also tells a row of another one from no row."""
+        write: ReturningUpdate[Any] | ReturningDelete[Any] = await build()
+        written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
+        there = select((await self._select_one()).exists().label("is_there")).subquery("there")
+        return select(there, written).select_from(there.outerjoin(written, true()))
+
+
+def _reader(schema: type[ReadT]) -> Callable[[list[Row]], list[ReadT]]:
+    """A function that makes instances of rows, and validates nothing.
+
+    One odd stored row must not turn a list into an error.
+    """
+    fields = {
+        name: core_schema.model_field(core_schema.any_schema()) for name in schema.model_fields
+    }
+    model = core_schema.model_schema(schema, core_schema.model_fields_schema(fields))
+    return SchemaValidator(core_schema.list_schema(model)).validate_python
+
 
 def _bound(field: str) -> str:
     """The name of the parameter with a value of a field."""
     return f"bound_value_{field}"
+
+
+def _bound_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {_bound(field): value for field, value in values.items()}
 
 
 def _condition(statement: Select[Any]) -> ColumnElement[bool]:

@@ -1,24 +1,22 @@
 """Access to PostgreSQL. From outside this module it serves one owner at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar, cast
 
-from psycopg import Error
+from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
 from psycopg.errors import UniqueViolation
-from sqlalchemy import URL, Executable, RowMapping, String, bindparam, event
-from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.sql.compiler import SQLCompiler
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import create_async_pool_from_url
+from sqlalchemy.util import greenlet_spawn
 
-from app.db.connections import Connector, LivenessCheck
+from app.db.connections import Connector, InterruptibleConnection, LivenessCheck
+from app.db.statements import OWNER, Row, Statement
 
 ResultT = TypeVar("ResultT")
-
-OWNER = bindparam("bound_owner", type_=String)
-"""The owner in a statement. `OwnedConnection` supplies its value, and nothing else does."""
-
+Work = Callable[[InterruptibleConnection], Awaitable[ResultT]]
 
 _LEAST_TIME = 0.5
 """Seconds for a statement, however long it has waited for its turn.
@@ -38,10 +36,6 @@ class DatabaseError(Exception):
 
 class DuplicateError(Exception):
     """A row with this key, or with another value that must be unique, is there already."""
-
-
-class OwnerMissingError(Exception):
-    """A statement without an owner was about to be sent: a bug, never a client's fault."""
 
 
 class Database:
@@ -65,24 +59,21 @@ class Database:
         # SQLAlchemy's pool never has to queue anybody: those who wait there are not told when a
         # connection could not be made, and another one could.
         self._free = asyncio.Semaphore(pool_size)
-        options: dict[str, Any] = {"async_creator_fn": self._connector.connect}
+        options: dict[str, Any] = {
+            "async_creator_fn": self._connector.connect,
+            "autocommit": True,
+        }
         if not prepared_statements:
             options["prepare_threshold"] = None
-        self._engine = create_async_engine(
+        self._pool = create_async_pool_from_url(
             url,
             connect_args=options,
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
             pool_size=pool_size,
             max_overflow=0,
-            pool_use_lifo=True,
-            pool_reset_on_return=None,
-            hide_parameters=True,
-            use_native_hstore=False,
+            use_lifo=True,
+            reset_on_return=None,
         )
-        engine = self._engine.sync_engine
-        event.listen(engine, "before_cursor_execute", _refuse_without_owner)
-        event.listen(engine, "checkout", LivenessCheck(answer_timeout=timeout / 5))
+        event.listen(self._pool, "checkout", LivenessCheck(answer_timeout=timeout / 5))
 
     def owned_by(self, owner: str) -> "OwnedConnection":
         """Access to what belongs to ``owner``."""
@@ -90,36 +81,44 @@ class Database:
 
     async def check(self) -> None:
         """Return once PostgreSQL has answered; raise DatabaseUnavailableError if it does not."""
-        await self._run(lambda connection: connection.exec_driver_sql("SELECT 1"), repeatable=True)
+        await self._run(lambda connection: connection.execute("SELECT 1"), repeatable=True)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
+        await greenlet_spawn(self._pool.dispose)
 
-    async def _run(
-        self, work: Callable[[AsyncConnection], Awaitable[ResultT]], *, repeatable: bool
-    ) -> ResultT:
+    async def _run(self, work: Work[ResultT], *, repeatable: bool) -> ResultT:
         try:
             async with asyncio.timeout(self._timeout) as limit, self._free:
                 _grant(limit, _LEAST_TIME)
-                try:
-                    return await self._run_once(work)
-                except DBAPIError as error:
-                    if not (repeatable and error.connection_invalidated):
-                        raise
-                    return await self._run_once(work)
+                async with self._connection() as connection:
+                    try:
+                        return await work(connection)
+                    except OperationalError:
+                        if not (repeatable and connection.closed):
+                            raise
+                async with self._connection() as connection:
+                    return await work(connection)
         except TimeoutError as error:
             raise DatabaseUnavailableError(self._why_it_took_long()) from error
         except (OperationalError, InterfaceError) as error:
             raise DatabaseUnavailableError(_message(error)) from error
-        except DBAPIError as error:
-            if isinstance(error.orig, UniqueViolation):
-                raise DuplicateError from error
+        except UniqueViolation as error:
+            raise DuplicateError from error
+        except Error as error:
             raise DatabaseError(_message(error)) from None
 
-    async def _run_once(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        async with self._engine.connect() as connection:
-            return await work(connection)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[InterruptibleConnection]:
+        """Lend a connection of the pool. One on which anything is left open is not used again."""
+        lent = await greenlet_spawn(self._pool.connect)
+        connection = cast("InterruptibleConnection", lent.driver_connection)
+        try:
+            yield connection
+        finally:
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                await greenlet_spawn(lent.invalidate)
+            lent.close()
 
     def _why_it_took_long(self) -> str:
         reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
@@ -127,9 +126,7 @@ class Database:
 
 
 class _Run(Protocol):
-    async def __call__(
-        self, work: Callable[[AsyncConnection], Awaitable[ResultT]], *, repeatable: bool
-    ) -> ResultT: ...
+    async def __call__(self, work: Work[ResultT], *, repeatable: bool) -> ResultT: ...
 
 
 class OwnedConnection:
@@ -140,9 +137,9 @@ class OwnedConnection:
         self._owner = owner
 
     async def rows(
-        self, statement: Executable, parameters: Mapping[str, Any], *, repeatable: bool = False
-    ) -> Sequence[RowMapping]:
-        """Run a statement that binds `OWNER`, in one round trip, and return its rows.
+        self, statement: Statement, parameters: Mapping[str, Any], *, repeatable: bool = False
+    ) -> list[Row]:
+        """Run a statement in one round trip, and return its rows.
 
         Args:
             statement: what to run.
@@ -151,17 +148,18 @@ class OwnedConnection:
                 writes is not repeatable: nobody knows whether it was carried out.
 
         Raises:
-            OwnerMissingError: the statement does not bind `OWNER`; it was not sent.
             DuplicateError: a unique value is there already; nothing was changed.
             DatabaseUnavailableError: the database is out of reach or too slow.
             DatabaseError: the database refuses the statement.
         """
-        values = {**parameters, OWNER.key: self._owner}
+        values = statement.values({**parameters, OWNER.key: self._owner})
 
-        async def fetch(connection: AsyncConnection) -> Sequence[RowMapping]:
-            return (await connection.execute(statement, values)).mappings().all()
+        async def execute(connection: InterruptibleConnection) -> AsyncCursor[Any]:
+            return await connection.execute(statement.text, values)
 
-        return await self._run(fetch, repeatable=repeatable)
+        cursor = await self._run(execute, repeatable=repeatable)
+        # All rows have come with the answer: to fetch them waits for nothing.
+        return statement.rows(cursor.description or [], await cursor.fetchall())
 
 
 def _grant(limit: asyncio.Timeout, seconds: float) -> None:
@@ -172,16 +170,6 @@ def _grant(limit: asyncio.Timeout, seconds: float) -> None:
         limit.reschedule(at_least_until)
 
 
-def _message(error: DBAPIError) -> str:
+def _message(error: Error) -> str:
     """What PostgreSQL says, but for the details, in which there may be values."""
-    reason = error.orig
-    primary = reason.diag.message_primary if isinstance(reason, Error) else None
-    return f"{type(reason).__name__}: {primary or str(reason).splitlines()[0]}"
-
-
-def _refuse_without_owner(*arguments: Any) -> None:
-    """Refuse what `OWNER` is not in. SQLAlchemy calls this before it sends a statement."""
-    context: DefaultExecutionContext = arguments[-2]
-    # The readiness check is a string, which is not compiled.
-    if isinstance(context.compiled, SQLCompiler) and OWNER.key not in context.compiled.binds:
-        raise OwnerMissingError(context.statement)
+    return f"{type(error).__name__}: {error.diag.message_primary or str(error).splitlines()[0]}"

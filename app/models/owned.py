@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import MISSING
+from pydantic import MISSING, BaseModel, ConfigDict
 from pydantic import Field as PydanticField
 from sqlalchemy import Index, String, Table, event
 from sqlalchemy.orm import Mapper
@@ -48,10 +48,10 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
             Index(None, table.c.owner_id, table.c[field], table.c.id)
 
 
-class CreateSchema(SQLModel):
+class CreateSchema(BaseModel):
     """Base of what clients send to create a row. An unknown field is refused."""
 
-    model_config = {"extra": "forbid"}
+    model_config = ConfigDict(extra="forbid")
 
     id: Annotated[
         NewId | MISSING,
@@ -62,16 +62,16 @@ class CreateSchema(SQLModel):
     ] = MISSING
 
 
-class UpdateSchema(SQLModel):
+class UpdateSchema(BaseModel):
     """Base of what clients send to change a row. An unknown field is refused.
 
     A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
     """
 
-    model_config = {"extra": "forbid"}
+    model_config = ConfigDict(extra="forbid")
 
 
-class ReadSchema(SQLModel):
+class ReadSchema(BaseModel):
     """Base of what clients are shown. No field has a default; the owner is not repeated."""
 
     id: Annotated[Id, PydanticField(description="A UUIDv7: the order of ids is that of creation.")]

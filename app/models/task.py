@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import MISSING, Field, StrictBool
+from pydantic import MISSING, ConfigDict, Field, StrictBool
 
 from app.models.fields import Line, Text
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
@@ -28,7 +28,7 @@ class Task(Owned, table=True):
 class TaskCreate(CreateSchema):
     """A new task. What is left out is null or false."""
 
-    model_config = {"json_schema_extra": {"examples": [{"title": "Buy milk"}]}}  # noqa: RUF012 - as Pydantic has it
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Buy milk"}]})
 
     title: Title
     description: Description | MISSING | None = MISSING
