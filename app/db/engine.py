@@ -157,9 +157,8 @@ class OwnedConnection:
         async def execute(connection: InterruptibleConnection) -> AsyncCursor[Any]:
             return await connection.execute(statement.text, values)
 
-        cursor = await self._run(execute, repeatable=repeatable)
-        # All rows have come with the answer: to fetch them waits for nothing.
-        return statement.rows(cursor.description or [], await cursor.fetchall())
+        # All rows have come with the answer: to fetch them takes no connection.
+        return await statement.rows(await self._run(execute, repeatable=repeatable))
 
 
 def _grant(limit: asyncio.Timeout, seconds: float) -> None:

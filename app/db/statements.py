@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from psycopg import Column
+from psycopg import AsyncCursor, Column
 from sqlalchemy import BindParameter, Select, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
@@ -54,18 +54,18 @@ class Statement:
             {key: value for key, value in expanded.parameters.items() if key not in variables}
         )
         self._types = [column.type for column in source.exported_columns]
-        self._from_database: dict[str, Convert] | None = None
+        self._names: list[str] = []
+        self._from_database: dict[str, Convert] = {}
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all parameters as psycopg takes them."""
         return {**self._constants, **self._converted(given)}
 
-    def rows(self, columns: Sequence[Column], received: Sequence[Sequence[Any]]) -> list[Row]:
-        """Return the rows that psycopg received, by the names of their columns."""
-        if self._from_database is None:
-            self._from_database = self._converters(columns)
-        names = [column.name for column in columns]
-        rows = [dict(zip(names, values, strict=True)) for values in received]
+    async def rows(self, cursor: AsyncCursor[tuple[Any, ...]]) -> list[Row]:
+        """Return the rows of a cursor that has executed it, by the names of the columns."""
+        if not self._names:
+            self._learn(cursor.description or [])
+        rows = [dict(zip(self._names, row, strict=True)) for row in await cursor.fetchall()]
         for name, convert in self._from_database.items():
             for row in rows:
                 row[name] = convert(row[name])
@@ -78,9 +78,10 @@ class Statement:
             for key, value in values.items()
         }
 
-    def _converters(self, columns: Sequence[Column]) -> dict[str, Convert]:
-        converters = (
-            (column.name, type_.dialect_impl(_DIALECT).result_processor(_DIALECT, column.type_code))
-            for column, type_ in zip(columns, self._types, strict=True)
-        )
-        return {name: convert for name, convert in converters if convert}
+    def _learn(self, columns: Sequence[Column]) -> None:
+        """Find out what the columns are called, and how their values are converted."""
+        self._names = [column.name for column in columns]
+        for column, type_ in zip(columns, self._types, strict=True):
+            convert = type_.dialect_impl(_DIALECT).result_processor(_DIALECT, column.type_code)
+            if convert:
+                self._from_database[column.name] = convert

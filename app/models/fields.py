@@ -57,5 +57,8 @@ Time = Annotated[
 ]
 """A moment, which clients see in UTC."""
 
-OwnerId = Annotated[str, StringConstraints(pattern=r"^[\u0021-\u007e]{1,255}$")]
+# Without {1,255}, with which PostgreSQL takes a hundred times as long to check a row.
+OwnerId = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\u0021-\u007e]+$")
+]
 """Visible ASCII, as OpenID Connect allows a ``sub`` to be (Core 1.0, section 2)."""
