@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 from uuid import UUID
 
 from fastcrud import AccessDenied, FastCRUD, PolicyConfig
@@ -33,6 +33,7 @@ from sqlmodel import col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.db.engine import OwnedConnection
+from app.db.session import OwnedSession
 from app.db.statements import OWNER, OwnerMissingError, Row, Statement
 from app.models.owned import Owned, ReadSchema, creation_time, new_id
 
@@ -87,7 +88,8 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
     `FastCRUD.select` builds the statements, under a policy whose owner is a parameter: each is
     built once and serves every owner. FastCRUD's own ``create``, ``get``, ``update`` and
     ``delete`` are overridden, because they send two to five statements (they count before they
-    write, and read again afterwards) through a session, which would be a way around the owner.
+    write, and read again afterwards). Its other reads, such as ``count`` and ``get_multi_joined``,
+    work as they are when they are given `session`; its other writes are refused.
 
     Args:
         model: the table.
@@ -116,6 +118,17 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         bound = self.with_policy(self._owner_policy)
         bound._connection = connection  # noqa: SLF001 - a copy of self
         return bound
+
+    @property
+    def session(self) -> OwnedSession:
+        """The argument ``db`` of the methods that FastCRUD has and this class does not override.
+
+        Raises:
+            AccessDenied: it is bound to nobody.
+        """
+        if self._connection is None:
+            raise AccessDenied("access", self.model)
+        return OwnedSession(self._connection)
 
     async def create(self, values: Mapping[str, Any]) -> ReadT:  # type: ignore[override]
         """Insert a row and return it.
@@ -209,6 +222,12 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             RowChangedError: the row is of another version; it was not deleted.
         """
         return await self._write("delete", self._delete_one, {_KEY.key: id_}, versions)
+
+    async def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise AccessDenied("access", self.model)
+
+    # They would take several statements, and may write rows of others to find that out.
+    upsert = upsert_multi = db_delete = _refuse
 
     async def _write(
         self, shape: Hashable, build: Build, values: Mapping[str, Any], versions: Versions | None

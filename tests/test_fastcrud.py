@@ -1,0 +1,208 @@
+"""What FastCRUD has besides the operations of this API reaches the rows of one owner, or none."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastcrud import AccessDenied, FastCRUD, JoinConfig
+from sqlalchemy import (
+    Select,
+    false,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+)
+from sqlalchemy.exc import StatementError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from app.db.crud import OwnedCRUD
+from app.db.engine import Database
+from app.db.session import OwnedSession
+from app.db.statements import OwnerMissingError
+from app.models.task import Task, TaskRead
+from tests.server import Server
+from tests.test_tasks import create
+
+Call = Callable[[OwnedCRUD[TaskRead], Any], Awaitable[Any]]
+
+SAME_TITLE: Any = aliased(Task)
+TASK_ID: Any = col(Task.id)
+
+
+def join(where: Any = None) -> list[JoinConfig]:
+    """Each task with all tasks of the same title."""
+    same = col(Task.title) == SAME_TITLE.title
+    return [
+        JoinConfig(model=Task, join_on=same, alias=SAME_TITLE, join_prefix="other_", where=where)
+    ]
+
+
+OVERRIDDEN = {"create", "get", "update", "delete"}
+REFUSED = {"upsert", "upsert_multi", "db_delete"}
+BUILDERS = {"select", "with_policy"}
+READS: dict[str, Call] = {
+    "count": lambda crud, db: crud.count(db),
+    "exists": lambda crud, db: crud.exists(db, title="theirs"),
+    "get_multi": lambda crud, db: crud.get_multi(db),
+    "get_multi_by_cursor": lambda crud, db: crud.get_multi_by_cursor(db, sort_column="id"),
+    "get_joined": lambda crud, db: crud.get_joined(db, joins_config=join(), title="same"),
+    "get_multi_joined": lambda crud, db: crud.get_multi_joined(db, joins_config=join()),
+}
+
+
+def ids(found: Any) -> list[str]:
+    """The ids of all tasks in a result of FastCRUD, joined ones included."""
+    rows = found.get("data", [found])
+    return [str(row[key]) for row in rows for key in ("id", "other_id") if key in row]
+
+
+def run(server: Server, owner: str, call: Call) -> Any:
+    """Call something with the tasks of an owner, and with their session."""
+
+    async def connected() -> Any:
+        database = Database(
+            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+        )
+        crud = OwnedCRUD(Task, TaskRead).bind(database.owned_by(owner))
+        try:
+            return await call(crud, crud.session)
+        finally:
+            await database.close()
+
+    return asyncio.run(connected())
+
+
+@pytest.fixture
+def mine(alice: httpx.Client, bob: httpx.Client) -> str:
+    """The only task of alice. Bob has one with the same title, and another one."""
+    create(bob, "same")
+    create(bob, "theirs")
+    return str(create(alice, "same")["id"])
+
+
+def test_each_public_method_is_known() -> None:
+    public = {
+        name for name, _ in inspect.getmembers(FastCRUD, inspect.isfunction) if name[0] != "_"
+    }
+
+    assert public == OVERRIDDEN | REFUSED | BUILDERS | READS.keys()
+    assert vars(OwnedCRUD).keys() >= OVERRIDDEN | REFUSED
+
+
+@pytest.mark.parametrize("name", READS.keys() - {"count", "exists"})
+def test_a_read_finds_the_rows_of_its_owner(
+    server: Server, mine: str, owner: str, name: str
+) -> None:
+    assert set(ids(run(server, owner, READS[name]))) == {mine}
+
+
+def test_a_count_counts_the_rows_of_its_owner(server: Server, mine: str, owner: str) -> None:
+    def in_a_join(crud: OwnedCRUD[TaskRead], db: Any) -> Awaitable[int]:
+        return crud.count(db, joins_config=join())
+
+    assert mine
+    assert run(server, owner, READS["count"]) == 1
+    assert run(server, owner, in_a_join) == 1
+    assert run(server, owner, READS["get_multi"])["total_count"] == 1
+
+
+def test_what_others_have_does_not_exist(server: Server, mine: str, owner: str) -> None:
+    assert mine
+    assert run(server, owner, READS["exists"]) is False
+    assert run(server, owner, lambda crud, db: crud.exists(db, title="same")) is True
+
+
+def test_a_condition_does_not_widen_a_read(server: Server, mine: str, owner: str) -> None:
+    def of_all(crud: OwnedCRUD[TaskRead], db: Any) -> Awaitable[Any]:
+        return crud.get_multi_joined(db, joins_config=join(true()), where=or_(true(), false()))
+
+    assert set(ids(run(server, owner, of_all))) == {mine}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_write_that_is_not_one_statement_is_refused(
+    server: Server, owner: str, name: str
+) -> None:
+    with (
+        server.wire.recording() as sent,
+        pytest.raises(AccessDenied),
+    ):
+        run(server, owner, lambda crud, db: getattr(crud, name)(db, {"title": "x"}))
+    assert sent.executions == 0
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_of_nobody_is_refused(server: Server, name: str) -> None:
+    unbound = OwnedCRUD(Task, TaskRead)
+
+    with pytest.raises(AccessDenied):
+        _ = unbound.session
+    with pytest.raises(AccessDenied):
+        run(server, "somebody", lambda _, db: READS[name](unbound, db))
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_session_of_another_kind_does_not_get_around_the_owner(
+    server: Server, owner: str, name: str
+) -> None:
+    async def read(crud: OwnedCRUD[TaskRead], _: Any) -> None:
+        engine = create_async_engine(server.app.state.settings.database_url)
+        try:
+            async with AsyncSession(engine) as session:
+                await READS[name](crud, session)
+        finally:
+            await engine.dispose()
+
+    with pytest.raises(StatementError, match="bound_owner"):
+        run(server, owner, read)
+
+
+QUERIES: dict[str, Select[Any]] = {
+    "of a table": select(TASK_ID),
+    "with an alias": select(SAME_TITLE.id),
+    "in a subquery": select(select(TASK_ID).subquery()),
+    "in an expression": select(select(func.count()).select_from(Task).scalar_subquery()),
+    "in a condition": select(TASK_ID).where(
+        select(SAME_TITLE.id).where(SAME_TITLE.title == "same").exists()
+    ),
+    "joined": select(SAME_TITLE.id).join(Task, SAME_TITLE.title == col(Task.title)),
+    "listed with another": select(TASK_ID).where(SAME_TITLE.title == col(Task.title)),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_in_a_session_finds_no_others(
+    server: Server, mine: str, owner: str, name: str
+) -> None:
+    async def all_rows(_: OwnedCRUD[TaskRead], db: OwnedSession) -> list[Any]:
+        return [str(row[0]) for row in await db.execute(QUERIES[name])]
+
+    assert run(server, owner, all_rows) == ["1" if name == "in an expression" else mine]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        text("SELECT * FROM task"),
+        insert(Task),
+        union_all(select(TASK_ID), select(TASK_ID)),
+        select(func.now()),
+        select(Task).where(text("TRUE OR TRUE")),
+        select(TASK_ID, literal_column("(SELECT max(title) FROM task)")),
+    ],
+)
+def test_a_session_runs_nothing_but_queries_of_what_somebody_owns(
+    server: Server, owner: str, statement: Any
+) -> None:
+    with pytest.raises(OwnerMissingError):
+        run(server, owner, lambda _, db: db.execute(statement))
