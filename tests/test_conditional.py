@@ -10,9 +10,19 @@ from uuid_utils.compat import uuid7
 from tests.server import Server
 from tests.test_tasks import TASKS, create, titles
 
+BOOKMARKS = "/api/v1/bookmarks"
 NEVER = '"1"'
 WRITES = [("PATCH", "", {"title": "changed"}), ("DELETE", "", None), ("POST", "/toggle", None)]
 each_write = pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
+
+
+# Of what is no list of tags (RFC 9110, section 8.8.3), no part counts: where {} is the current one.
+MALFORMED = ["{}x", "x{}", "{} {}", "w/{}", "W/ {}", "W/W/{}", '"1, {}', "*, {}", "{}, *", "{}; *"]
+
+
+def lines(name: bytes, value: str) -> list[tuple[bytes, bytes]]:
+    """A header with this value, which comes again for each of its lines."""
+    return [(name, line.encode("latin-1")) for line in value.split("\n")]
 
 
 def tag_of(client: httpx.Client, task: dict[str, object]) -> str:
@@ -53,9 +63,10 @@ class TestIfNoneMatch:
         task = create(alice)
         tag = tag_of(alice, task)
 
-        for value in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-            response = alice.get(f"{TASKS}/{task['id']}", headers={"If-None-Match": value})
-            assert (response.status_code, response.content) == (304, b""), value
+        for form in ("{}", "W/{}", '"other", {}', ',"a,b" ,\t{},', '"1"\n{}', '{}\nW/"1"', "*"):
+            headers = lines(b"If-None-Match", form.format(tag))
+            response = alice.get(f"{TASKS}/{task['id']}", headers=headers)
+            assert (response.status_code, response.content) == (304, b""), form
             assert response.headers["etag"] == tag
 
     def test_answers_200_once_the_task_has_changed(self, alice: httpx.Client) -> None:
@@ -63,9 +74,20 @@ class TestIfNoneMatch:
         tag = tag_of(alice, task)
         alice.post(f"{TASKS}/{task['id']}/toggle")
 
-        for value in (tag, NEVER, "nonsense", ""):
-            response = alice.get(f"{TASKS}/{task['id']}", headers={"If-None-Match": value})
-            assert response.status_code == 200
+        for value in (tag, NEVER, f"W/{tag}", f'{tag}\n"1"', "nonsense", "", '"*"'):
+            headers = lines(b"If-None-Match", value)
+            response = alice.get(f"{TASKS}/{task['id']}", headers=headers)
+            assert response.status_code == 200, value
+            assert response.json()["completed"] is True
+
+    def test_answers_200_to_what_is_no_list_of_tags(self, alice: httpx.Client) -> None:
+        task = create(alice)
+        tag = tag_of(alice, task)
+
+        for form in MALFORMED:
+            headers = {"If-None-Match": form.format(tag, tag)}
+            response = alice.get(f"{TASKS}/{task['id']}", headers=headers)
+            assert response.status_code == 200, form
 
     def test_answers_404_if_there_is_no_task(self, alice: httpx.Client) -> None:
         response = alice.get(f"{TASKS}/{uuid4()}", headers={"If-None-Match": "*"})
@@ -78,11 +100,12 @@ class TestIfMatch:
     def test_lets_a_write_pass_if_the_task_is_as_expected(
         self, alice: httpx.Client, method: str, suffix: str, body: dict[str, str] | None
     ) -> None:
-        for form in ("{}", '"1", {}', "*", '{} , "2"'):
+        for form in ("{}", '"1", {}', "*", '{} , "2"', '"é", , "a,b" ,\t{},', '"1"\n{}', '{}\n"1"'):
             task = create(alice)
             value = form.format(tag_of(alice, task))
             url = f"{TASKS}/{task['id']}{suffix}"
-            response = alice.request(method, url, json=body, headers={"If-Match": value})
+            headers = lines(b"If-Match", value)
+            response = alice.request(method, url, json=body, headers=headers)
             assert response.is_success, value
 
     @each_write
@@ -94,9 +117,12 @@ class TestIfMatch:
         moved_on = alice.patch(f"{TASKS}/{task['id']}", json={"description": "moved on"}).json()
         new = tag_of(alice, task)
 
-        for value in (old, NEVER, f"W/{new}", "nonsense", "", '"zz"', f'"{"f" * 15}"'):
+        none = [old, NEVER, f"W/{new}", f'{old}\nW/{new}\n"2"', f'"0{new[1:]}']
+        none += ["nonsense", "", '""', '"*"', '"zz"', f'"{"f" * 15}"', f'"{"f" * 900}"', "*\n*"]
+        for value in (*none, *(form.format(new, new) for form in MALFORMED)):
             url = f"{TASKS}/{task['id']}{suffix}"
-            response = alice.request(method, url, json=body, headers={"If-Match": value})
+            headers = lines(b"If-Match", value)
+            response = alice.request(method, url, json=body, headers=headers)
             assert response.status_code == 412, value
             assert response.headers["content-type"] == "application/problem+json"
         assert alice.get(f"{TASKS}/{task['id']}").json() == moved_on
@@ -151,12 +177,47 @@ class TestIfMatch:
         body: dict[str, str] | None,
     ) -> None:
         task = create(alice)
-        url = f"{TASKS}/{task['id']}{suffix}"
+        absent = {**task, "id": uuid4()}
 
-        for value in (NEVER, tag_of(alice, task)):
+        for item, value, statuses in (
+            (absent, "*", {404}),
+            (absent, NEVER, {404}),
+            (task, NEVER, {412}),
+            (task, tag_of(alice, task), {200, 204}),
+        ):
+            url = f"{TASKS}/{item['id']}{suffix}"
             with server.wire.recording() as sent:
-                alice.request(method, url, json=body, headers={"If-Match": value})
+                response = alice.request(method, url, json=body, headers={"If-Match": value})
             assert sent.executions == 1
+            assert response.status_code in statuses
+
+    def test_is_not_needed_and_then_the_last_write_wins(
+        self, server: Server, alice: httpx.Client, owner: str
+    ) -> None:
+        url = f"{TASKS}/{create(alice)['id']}"
+        with server.client(owner) as another:
+            for client, title in ((alice, "first"), (another, "second"), (alice, "last")):
+                assert client.get(url).json()["title"] != title
+                assert client.patch(url, json={"title": title}).status_code == 200
+            assert another.post(f"{url}/toggle").json()["title"] == "last"
+            assert another.delete(url).status_code == 204
+
+
+def test_a_new_resource_has_entity_tags_and_conditions(alice: httpx.Client) -> None:
+    created = alice.post(BOOKMARKS, json={"address": "https://example.com"})
+    url, old = created.headers["location"], created.headers["etag"]
+    changed = alice.patch(url, json={"address": "https://example.org"}, headers={"If-Match": old})
+    new = changed.headers["etag"]
+
+    assert changed.status_code == 200
+    assert alice.get(url, headers={"If-None-Match": old}).headers["etag"] == new
+    assert alice.get(url, headers={"If-None-Match": new}).status_code == 304
+    for value, statuses in ((old, (412, 412)), (new, (200, 412)), ("*", (200, 204))):
+        condition = {"If-Match": value}
+        update = alice.patch(url, json={"address": value}, headers=condition)
+        delete = alice.delete(url, headers=condition)
+        assert (update.status_code, delete.status_code) == statuses, value
+    assert alice.get(url).status_code == 404
 
 
 def test_a_hundred_toggles_at_once_end_where_they_began(
@@ -192,17 +253,21 @@ class TestChosenId:
         assert response.headers["content-type"] == "application/problem+json"
         assert alice.get(TASKS).json()["items"] == [task]
 
-    def test_is_free_to_another_owner_who_learns_nothing(
+    def test_is_free_to_another_owner_and_neither_learns_of_the_other(
         self, alice: httpx.Client, bob: httpx.Client
     ) -> None:
         chosen = str(uuid7())
-        hers = create(alice, "hers", id=chosen)
+        hers = alice.post(TASKS, json={"id": chosen, "title": "hers"})
+        his = bob.post(TASKS, json={"id": chosen, "title": "his"})
 
-        his = create(bob, "his", id=chosen)
+        assert (hers.status_code, his.status_code) == (201, 201)
+        assert (his.json()["id"], his.json()["title"]) == (chosen, "his")
+        for client, created in ((alice, hers), (bob, his)):
+            assert client.get(TASKS).json()["items"] == [created.json()]
+            assert client.post(TASKS, json={"id": chosen, "title": "again"}).status_code == 409
         bob.delete(f"{TASKS}/{chosen}")
-
-        assert his["title"] == "his"
-        assert alice.get(f"{TASKS}/{chosen}").json() == hers
+        assert alice.get(f"{TASKS}/{chosen}").json() == hers.json()
+        assert bob.get(f"{TASKS}/{chosen}").status_code == 404
 
     def test_is_used_once_however_many_try(self, server: Server, owner: str) -> None:
         body = {"id": str(uuid7()), "title": "x"}
@@ -213,6 +278,16 @@ class TestChosenId:
 
         with ThreadPoolExecutor(8) as pool:
             assert sorted(pool.map(attempt, range(8))) == [201] + [409] * 7
+
+    def test_is_used_once_by_each_owner_at_the_same_time(self, server: Server, owner: str) -> None:
+        body = {"id": str(uuid7()), "title": "x"}
+
+        def attempt(number: int) -> int:
+            with server.client(f"{owner}-{number % 4}") as client:
+                return client.post(TASKS, json=body).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(attempt, range(8))) == [201] * 4 + [409] * 4
 
     def test_orders_the_list(self, alice: httpx.Client) -> None:
         ids = sorted(str(uuid7()) for _ in range(5))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Header
-from pydantic import StringConstraints
+from pydantic import StringConstraints, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from app.models.owned import ReadSchema
@@ -19,8 +19,11 @@ Tags = Annotated[
 ]
 """Whatever may be in a header (RFC 9110, section 5.5), so that no tag is invalid."""
 
+# A client sends one line, but what is in between may split it (RFC 9110, section 5.3).
+Lines = Annotated[list[Tags], WithJsonSchema(TypeAdapter(Tags).json_schema())]
+
 IfMatch = Annotated[
-    Tags | SkipJsonSchema[None],
+    Lines | SkipJsonSchema[None],
     Header(
         alias="If-Match",
         description="Do it only if the item still has one of these entity tags; else 412.",
@@ -28,7 +31,7 @@ IfMatch = Annotated[
     ),
 ]
 IfNoneMatch = Annotated[
-    Tags | SkipJsonSchema[None],
+    Lines | SkipJsonSchema[None],
     Header(
         alias="If-None-Match",
         description="Answer 304, without a body, if the item has one of these entity tags.",
@@ -45,7 +48,9 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "format": "uri-reference", "maxLength": 1000},
     },
 }
-_TAGS = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_LIST = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
+_GIVEN_OUT = re.compile("[1-9a-f][0-9a-f]{0,14}")
 
 
 def etag(row: ReadSchema) -> str:
@@ -58,20 +63,30 @@ def tagged(*headers: str) -> dict[str, Any]:
     return {"headers": {name: _HEADERS[name] for name in ("ETag", *headers)}}
 
 
-def versions(if_match: str | None) -> list[datetime] | None:
+def versions(if_match: list[str] | None) -> list[datetime] | None:
     """Return the times of last change that ``If-Match`` allows; None if it allows any.
 
     A weak tag allows nothing, and a tag that was never given out fits nothing.
     """
-    if if_match is None or if_match.strip() == "*":
+    if if_match is None or _value(if_match) == "*":
         return None
-    tags = [tag for weak, tag in _TAGS.findall(if_match) if not weak]
-    return [from_microseconds(int(tag, 16)) for tag in tags if re.fullmatch("[0-9a-f]{1,15}", tag)]
+    tags = [tag for weak, tag in _listed(if_match) if not weak]
+    return [from_microseconds(int(tag, 16)) for tag in tags if _GIVEN_OUT.fullmatch(tag)]
 
 
-def is_current(if_none_match: str | None, row: ReadSchema) -> bool:
+def is_current(if_none_match: list[str] | None, row: ReadSchema) -> bool:
     """Tell whether the client has the row as it is, by weak comparison."""
     if if_none_match is None:
         return False
-    tags = [f'"{tag}"' for _, tag in _TAGS.findall(if_none_match)]
-    return if_none_match.strip() == "*" or etag(row) in tags
+    tags = [f'"{tag}"' for _, tag in _listed(if_none_match)]
+    return _value(if_none_match) == "*" or etag(row) in tags
+
+
+def _listed(lines: list[str]) -> list[tuple[str, str]]:
+    """The tags in a list, each after its mark if it is weak. Of what is no list there are none."""
+    value = _value(lines)
+    return _TAG.findall(value) if _LIST.fullmatch(value) else []
+
+
+def _value(lines: list[str]) -> str:
+    return ", ".join(lines).strip()
