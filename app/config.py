@@ -27,7 +27,9 @@ def _postgresql_url(value: str | URL) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _network(value: str) -> IPv4Network | IPv6Network:
+def _proxy(value: str) -> str | IPv4Network | IPv6Network:
+    if value == "unix":
+        return value
     try:
         return ip_network(value)
     except ValueError as error:
@@ -40,7 +42,7 @@ NO_DATABASE = (
 )
 
 PostgreSQLURL = Annotated[URL, BeforeValidator(_postgresql_url)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(_proxy)]
 
 
 class Settings(BaseSettings):
@@ -60,11 +62,11 @@ class Settings(BaseSettings):
     database_prepared_statements: bool | None = None
     """Whether the server keeps statements. Default: not where the host's name has ``-pooler``."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_comma_separated)] = (
+    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(_comma_separated)] = (
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),
     )
-    """Networks whose ``X-User-ID`` is believed."""
+    """Networks whose ``X-User-ID`` is believed; ``unix`` is whoever comes by a Unix socket."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @property

@@ -68,13 +68,34 @@ def serve(database: URL, *, on_a_wire: bool = True, **settings: Any) -> Iterator
 
 
 @contextmanager
-def running(app: FastAPI, portal: BlockingPortal) -> Iterator[str]:
-    """Run an application in the thread of a portal, and give its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=False))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        stopped = portal.start_task_soon(server.serve, [listener])
+def running(
+    app: FastAPI,
+    portal: BlockingPortal,
+    listener: socket.socket | None = None,
+    *,
+    proxy_headers: bool = False,
+) -> Iterator[str]:
+    """Run an application in the thread of a portal, and give its URL.
+
+    Args:
+        app: the application.
+        portal: where to run it.
+        listener: where it listens, if not on some port of 127.0.0.1.
+        proxy_headers: whether Uvicorn takes the peer from X-Forwarded-For, which is its default.
+    """
+    config = uvicorn.Config(app, log_level="warning", proxy_headers=proxy_headers)
+    server = uvicorn.Server(config)
+    with listener or socket.create_server(("127.0.0.1", 0)) as here:
+        stopped = portal.start_task_soon(server.serve, [here])
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield _url(here)
         finally:
             server.should_exit = True
             stopped.result()
+
+
+def _url(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return "http://localhost"
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from tests.conftest import Logs, MakeDatabase, migrated
 from tests.database import connect, locked
 from tests.process import ALICE, PROJECT, Process, serving, wait_until
 from tests.server import Server, serve
+from tests.test_readme import blocks
 from tests.test_tasks import TASKS
 
+(DOCUMENTED,) = [text for _, text in blocks("Running it in production") if "uvicorn" in text]
 APP = [sys.executable, "-m", "app"]
-UVICORN = [sys.executable, "-m", "uvicorn", "app.main:app", "--port=$PORT", "--no-proxy-headers"]
+UVICORN = [sys.executable, "-m", *shlex.split(DOCUMENTED.replace("\\\n", ""))[3:], "--port=$PORT"]
 SECRET = "hunter2"
 WEBSOCKET = {
     "Connection": "Upgrade",
@@ -121,6 +124,15 @@ class TestTheLog:
 
         assert b"Application startup complete" in output
         assert b'{"' not in output
+
+
+@pytest.mark.parametrize("command", [APP, [*UVICORN, "--workers=1"]], ids=["app", "uvicorn"])
+def test_no_header_makes_the_peer_another(
+    command: list[str], settings: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(command, tmp_path, **settings) as process:
+        forwarded = {**ALICE, "X-Forwarded-For": "192.0.2.1"}
+        assert httpx.get(f"{process.url}{TASKS}", headers=forwarded).status_code == 200
 
 
 class TestAnEnd:

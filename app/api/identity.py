@@ -1,14 +1,18 @@
 """Who is asking: the one seam that authentication replaces."""
 
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Annotated
 
+import structlog
 from fastapi import HTTPException, Request, Security
 from fastapi.security import APIKeyHeader
 
-from app.config import Network
+from app.config import Proxy
+
+logger = structlog.get_logger()
 
 _SCHEME = APIKeyHeader(
     name="X-User-ID",
@@ -33,16 +37,44 @@ async def current_owner(request: Request, _header: Annotated[str | None, Securit
     values = request.headers.getlist(_SCHEME.model.name)
     if len(values) != 1 or not _USER_ID.fullmatch(values[0]):
         raise _unauthorized("X-User-ID must be sent once, with 1 to 255 visible ASCII characters.")
-    if not _is_trusted(request, request.app.state.settings.trusted_proxies):
+    if doubt := _doubt(request):
+        if not hasattr(request.app.state, "doubt"):
+            request.app.state.doubt = doubt
+            logger.warning("X-User-ID is not believed", why=doubt)
         raise _unauthorized("X-User-ID is not believed from this address: see TRUSTED_PROXIES.")
     return values[0]
 
 
-def _is_trusted(request: Request, networks: tuple[Network, ...]) -> bool:
-    if request.client is None:  # a Unix socket
+def _doubt(request: Request) -> str:
+    """Return why the peer is not believed; empty if it is."""
+    proxies: tuple[Proxy, ...] = request.app.state.settings.trusted_proxies
+    if request.client is None:
+        # A TCP peer who has hung up has no address either, but then the server has a port (ASGI).
+        by_unix_socket = request.scope["server"][1] is None
+        return "" if by_unix_socket and "unix" in proxies else "unix is not in TRUSTED_PROXIES"
+    host, port = request.client
+    if port == 0 or _is_forwarded(host, request.headers.getlist("X-Forwarded-For")):
+        return "X-Forwarded-For has replaced the peer's address: serve with --no-proxy-headers"
+    return "" if _is_trusted(host, proxies) else f"{host} is not in TRUSTED_PROXIES"
+
+
+def _is_forwarded(host: str, lines: list[str]) -> bool:
+    """Tell whether Uvicorn may have taken an address, and its port, from X-Forwarded-For.
+
+    One that comes without a port gets port 0, which no socket has.
+    """
+    entries = (entry.strip().removeprefix("[") for line in lines for entry in line.split(","))
+    return any(entry.startswith((f"{host}:", f"{host}]:")) for entry in entries)
+
+
+@lru_cache(maxsize=1024)
+def _is_trusted(host: str, proxies: tuple[Proxy, ...]) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:  # not from a socket
         return False
-    peer = ip_address(request.client.host)
-    return any(peer in network for network in networks)
+    address = getattr(address, "ipv4_mapped", None) or address  # IPv4, on a socket for both
+    return any(address in proxy for proxy in proxies if not isinstance(proxy, str))
 
 
 def _unauthorized(detail: str) -> HTTPException:
