@@ -32,6 +32,7 @@ from alembic.config import Config
 from sqlalchemy import URL
 
 from app.db.embedded import embedded_postgres
+from tests import identity
 
 ROOT = Path(__file__).parent.parent
 TASKS = "/api/v1/tasks"
@@ -255,7 +256,7 @@ def chosen_id(writer: int, number: int) -> str:
 
 def client(url: str, owner: str) -> httpx.Client:
     """A client that speaks for an owner."""
-    headers = {"X-User-ID": owner}
+    headers = identity.headers(owner)
     return httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, verify=False)
 
 

@@ -14,9 +14,11 @@ from typing import IO
 import httpx
 import pytest
 
+from tests import identity
+
 ROOT = Path(__file__).parent.parent
 PROJECT = {"PYTHONPATH": str(ROOT), "UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1"}
-ALICE = {"X-User-ID": "alice"}
+ALICE = identity.headers("alice")
 
 
 @dataclass

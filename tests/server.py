@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from app.config import Settings
 from app.main import create_app
-from tests import bookmarks, document
+from tests import bookmarks, document, identity
 from tests.wire import Wire
 
 
@@ -39,7 +39,7 @@ class Server:
 
         It fails on a response that openapi.json does not have.
         """
-        headers = {} if owner is None else {"X-User-ID": owner}
+        headers = {} if owner is None else identity.headers(owner)
         hooks = {"response": [document.check]}
         # Not to verify certificates, of which there are none, saves reading all authorities.
         return httpx.Client(

@@ -16,14 +16,13 @@ from sqlalchemy import URL
 
 from app.main import create_app
 from tests.conftest import Logs
-from tests.process import wait_until
+from tests.process import ALICE, wait_until
 from tests.server import Server, SuiteSettings, running
 from tests.test_bad_input import AN_ID, TASKS, assert_problem
 
 pytestmark = pytest.mark.plain
 
 DEFAULT = "127.0.0.0/8,::1/128"
-ALICE = {"X-User-ID": "alice"}
 
 Get = Callable[..., httpx.Response]
 

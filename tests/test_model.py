@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import URL
 
+from tests import identity
 from tests.database import connect
 from tests.server import Server
 
@@ -293,7 +294,7 @@ class Owners(RuleBasedStateMachine):
 
     def send(self, number: int, method: str, path: str = "", **parts: Any) -> httpx.Response:
         """Send a request of one owner."""
-        headers = {"X-User-ID": self.owners[number].name, **parts.pop("headers", {})}
+        headers = identity.headers(self.owners[number].name) | parts.pop("headers", {})
         return self.http.request(method, TASKS + path, headers=headers, **parts)
 
     def value(self, condition: str | None, ref: Ref, other: Ref) -> str | None:

@@ -17,10 +17,9 @@ from app.main import create_app
 from tests.conftest import POOLER, Logs, migrate
 from tests.database import connect, locked
 from tests.postgres import pgbouncer, postgres_with_tls
+from tests.process import ALICE
 from tests.server import Server, SuiteSettings, running, serve
 from tests.test_tasks import TASKS, create
-
-ALICE = {"X-User-ID": "alice"}
 
 PASSWORD = "p@ss:w/rd?#%20+ &="
 WRONG = f"Tr0ub4dor{PASSWORD}"

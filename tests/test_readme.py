@@ -16,12 +16,12 @@ from psycopg.errors import InsufficientPrivilege
 from app.config import Settings
 from tests.conftest import MakeDatabase, migrated
 from tests.database import connect
+from tests.process import ROOT
 from tests.server import Server, serve
 from tests.test_tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -73,9 +73,8 @@ def test_the_example_requests_answer_as_shown(server: Server, owner: str) -> Non
     assert shown == 6
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of what is in the repository, to change as the README says."""
+def copied(folder: Path) -> Path:
+    """Copy what is in the repository into a folder, to change as the README says."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -84,16 +83,22 @@ def copy(tmp_path: Path) -> Path:
         text=True,
     ).stdout.splitlines()
     for name in names:
-        target = tmp_path / name
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of what is in the repository, to change as the README says."""
+    return copied(tmp_path)
 
 
 def follow(title: str, copy: Path) -> None:
     """Do what a section says, in a copy of the repository."""
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
-    files = iter(re.findall(r"(?:is|are) in `(app/[\w/.]+)`:\n", section(title)))
+    files = iter(re.findall(r"(?:is|are) in\s`((?:app|tests)/[\w/.]+)`:\n", section(title)))
     for language, text in blocks(title):
         if language == "python":
             (copy / next(files)).write_text(text)
@@ -103,13 +108,12 @@ def follow(title: str, copy: Path) -> None:
             subprocess.run(
                 ["bash", "-euc", text], cwd=copy, env=environment, check=True, timeout=100
             )
-    (migration,) = {path.name for path in (copy / "migrations/versions").glob("*.py")} - {
+    made = {path.name for path in (copy / "migrations/versions").glob("*.py")} - {
         path.name for path in (ROOT / "migrations/versions").glob("*.py")
     }
-    subprocess.run(
-        ["ruff", "check", "app", f"migrations/versions/{migration}"], cwd=copy, check=True
-    )
-    subprocess.run(["ruff", "format", "--check", "app", "migrations"], cwd=copy, check=True)
+    changed = ["app", "tests/identity.py", *(f"migrations/versions/{name}" for name in made)]
+    subprocess.run(["ruff", "check", *changed], cwd=copy, check=True)
+    subprocess.run(["ruff", "format", "--check", *changed], cwd=copy, check=True)
 
 
 def test_adding_a_field_takes_what_the_readme_says(copy: Path) -> None:

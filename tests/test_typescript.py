@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.node import install
+from tests.process import ROOT
 from tests.server import Server
-from tests.test_readme import ROOT, blocks
+from tests.test_readme import blocks
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
@@ -69,7 +71,7 @@ def properties(types: str, name: str) -> dict[str, bool]:
     return {field: mark == "?" for field, mark in found}
 
 
-def run(command: list[str | Path], folder: Path, **environment: str) -> Outcome:
+def run(command: Sequence[str | Path], folder: Path, **environment: str) -> Outcome:
     """Run a command with Node at hand."""
     done = subprocess.run(
         command,

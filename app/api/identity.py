@@ -23,6 +23,9 @@ _SCHEME = APIKeyHeader(
     ),
     auto_error=False,
 )
+CHALLENGE = "APIKey"
+"""What a 401 says in ``WWW-Authenticate``."""
+
 _USER_ID = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -78,4 +81,4 @@ def _is_trusted(host: str, proxies: tuple[Proxy, ...]) -> bool:
 
 
 def _unauthorized(detail: str) -> HTTPException:
-    return HTTPException(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "APIKey"})
+    return HTTPException(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": CHALLENGE})

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Response
 from pydantic import MISSING, BaseModel, Field
 
+from app.api.identity import CHALLENGE
 from app.models.fields import Text
 
 MEDIA_TYPE = "application/problem+json"
@@ -69,7 +70,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
     401: {
         "WWW-Authenticate": {
             "description": "How to say who is asking.",
-            "schema": {"type": "string", "const": "APIKey"},
+            "schema": {"type": "string", "const": CHALLENGE},
         }
     },
     503: {
