@@ -204,7 +204,7 @@ class TestTheLog:
                 assert_problem(get(), 401)
 
         (warning,) = (entry for entry in logs if entry["log_level"] == "warning")
-        assert warning["event"] == "X-User-ID is not believed"
+        assert warning["event"] == "the caller is not believed"
         assert warning["why"] == "127.0.0.2 is not in TRUSTED_PROXIES"
         assert "alice" not in str(logs)
 
