@@ -170,6 +170,7 @@ class TestThePeer:
             wait_until(lambda: any("status" in entry for entry in logs))
 
         assert [entry["status"] for entry in logs if "status" in entry] == [401]
+        assert [entry for entry in logs if entry["log_level"] == "warning"] == []
 
     def test_that_did_not_come_by_a_socket_is_not_believed(self) -> None:
         async def get() -> httpx.Response:

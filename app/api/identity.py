@@ -18,6 +18,7 @@ CHALLENGE = "APIKey"
 """What a 401 says in ``WWW-Authenticate``."""
 
 _USER_ID = re.compile(r"[\x21-\x7e]{1,255}")
+_HUNG_UP = "the peer has hung up"
 
 
 class TrustedHeader(APIKeyHeader):
@@ -40,7 +41,7 @@ class TrustedHeader(APIKeyHeader):
                 f"{name} must be sent once, with 1 to 255 visible ASCII characters."
             )
         if doubt := _doubt(request):
-            if not hasattr(request.app.state, "doubt"):
+            if doubt != _HUNG_UP and not hasattr(request.app.state, "doubt"):
                 request.app.state.doubt = doubt
                 logger.warning("the caller is not believed", why=doubt)
             raise _unauthorized(f"{name} is not believed from this address: see TRUSTED_PROXIES.")
@@ -61,9 +62,10 @@ def _doubt(request: HTTPConnection) -> str:
     """Return why the peer is not believed; empty if it is."""
     proxies: tuple[Proxy, ...] = request.app.state.settings.trusted_proxies
     if request.client is None:
-        # A TCP peer who has hung up has no address either, but then the server has a port (ASGI).
-        by_unix_socket = request.scope["server"][1] is None
-        return "" if by_unix_socket and "unix" in proxies else "unix is not in TRUSTED_PROXIES"
+        # It came by a Unix socket if the server has no port (ASGI), else it has left meanwhile.
+        if request.scope["server"][1] is not None:
+            return _HUNG_UP
+        return "" if "unix" in proxies else "unix is not in TRUSTED_PROXIES"
     host, port = request.client
     if port == 0 or _is_forwarded(host, request.headers.getlist("X-Forwarded-For")):
         return "X-Forwarded-For has replaced the peer's address: serve with --no-proxy-headers"
