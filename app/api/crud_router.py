@@ -13,6 +13,7 @@ from app.api.pagination import ListParameters, Page, list_parameters, page_schem
 from app.api.problems import documented
 from app.db.crud import OwnedCRUD
 from app.db.engine import Database
+from app.models.constraints import is_referred_to
 from app.models.fields import Id
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 
@@ -70,7 +71,7 @@ def owned_crud_router(
         path: where the resource is, such as ``/tasks``. Its name is part of the operationIds.
 
     Raises:
-        TypeError: ``model`` has no owner.
+        TypeError: ``model`` has no owner, or a list of it cannot do what it declares.
     """
     creator = _OwnedEndpointCreator(
         model=model,
@@ -198,6 +199,8 @@ class _OwnedEndpointCreator(EndpointCreator):
         name = self.model.__name__
         one, many = name.lower(), self.router.name
         item = f"/{{{self.primary_key_names[0]}}}"
+        taken = [409] if self.model.unique else []
+        referred_to = [409] if is_referred_to(self.model.__table__) else []
         add = self.router.add_api_route
         add(
             "",
@@ -238,7 +241,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             summary=f"Update a {one}",
             description="Change the given fields. What is left out stays as it is.",
             response_model=self.select_schema,
-            responses={200: tagged(), **documented(400, 404, 412, 413, 415, 422)},
+            responses={200: tagged(), **documented(400, 404, *taken, 412, 413, 415, 422)},
         )
         add(
             item,
@@ -249,5 +252,5 @@ class _OwnedEndpointCreator(EndpointCreator):
             description=f"Remove one of the caller's {many} for good.",
             status_code=204,
             response_class=Response,  # without a media type, as it has no body
-            responses=documented(404, 412, 422),
+            responses=documented(404, *referred_to, 412, 422),
         )

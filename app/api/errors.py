@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.api.problems import problem
-from app.db.crud import RowChangedError
-from app.db.engine import DatabaseUnavailableError, DuplicateError
+from app.db.crud import ReferencedError, RowChangedError
+from app.db.engine import BrokenReferenceError, DatabaseUnavailableError, DuplicateError
 
 logger = structlog.get_logger()
 
@@ -46,8 +46,18 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
     return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
 
 
-async def _duplicate(_request: Request, _error: DuplicateError) -> Response:
-    return problem(409, "There is an item with this id already.")
+async def _duplicate(_request: Request, error: DuplicateError) -> Response:
+    return problem(409, f"There is an item with this {' and '.join(error.fields)} already.")
+
+
+async def _broken_reference(_request: Request, error: BrokenReferenceError) -> Response:
+    message = "There is nothing with this id."
+    errors = [{"loc": ("body", field), "msg": message} for field in error.fields]
+    return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
+
+
+async def _referenced(_request: Request, _error: ReferencedError) -> Response:
+    return problem(409, "There are other items that refer to this one.")
 
 
 async def _changed(_request: Request, _error: RowChangedError) -> Response:
@@ -64,6 +74,8 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     HTTPException: _http,
     RequestValidationError: _invalid,
     DuplicateError: _duplicate,
+    BrokenReferenceError: _broken_reference,
+    ReferencedError: _referenced,
     RowChangedError: _changed,
     DatabaseUnavailableError: _unavailable,
 }

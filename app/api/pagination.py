@@ -1,9 +1,12 @@
 """Lists, a page at a time: their parameters, cursor and envelope."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime
+from enum import StrEnum
 from struct import Struct
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import (
@@ -15,16 +18,19 @@ from pydantic import (
     StrictBool,
     create_model,
 )
+from sqlalchemy import BigInteger, Column, Date, Integer
 
 from app.db.crud import Position
-from app.models.fields import Text
+from app.models.fields import Text, bare_type, declared_type
 from app.models.owned import Owned, ReadSchema
 from app.models.time import from_microseconds, to_microseconds
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 
-# Microseconds since 1970, and the 16 bytes of an id. 24 bytes are 32 characters of base64url.
+# A number that stands for the value, and the 16 bytes of an id: 24 bytes are 32 characters of
+# base64url.
 _CURSOR = Struct(">q16s")
+_NULL = 2**63 - 1
 
 Cursor = Annotated[
     str,
@@ -39,20 +45,49 @@ Cursor = Annotated[
 
 def encode_cursor(position: Position) -> str:
     """Return the cursor of the page that starts after ``position``."""
-    packed = _CURSOR.pack(to_microseconds(position.value), position.id.bytes)
+    packed = _CURSOR.pack(_number(position.value), position.id.bytes)
     return urlsafe_b64encode(packed).decode()
 
 
-def decode_cursor(cursor: str) -> Position:
-    """Return the position in a cursor. Whatever fits `Cursor` is one: there is no invalid time."""
-    microseconds, id_ = _CURSOR.unpack(urlsafe_b64decode(cursor))
-    return Position(from_microseconds(microseconds), UUID(bytes=id_))
+def decode_cursor(cursor: str, column: Column[Any]) -> Position:
+    """Return the position in a cursor, in a list that is sorted by a column.
+
+    Whatever fits `Cursor` is one: for a number that is no value of the column there is the nearest.
+    """
+    number, id_ = _CURSOR.unpack(urlsafe_b64decode(cursor))
+    return Position(_value(number, column), UUID(bytes=id_))
+
+
+def _number(value: datetime | date | int | None) -> int:
+    match value:
+        case None:
+            return _NULL
+        case datetime():
+            return to_microseconds(value)
+        case date():
+            return value.toordinal()
+    return value
+
+
+def _value(number: int, column: Column[Any]) -> datetime | date | int | None:
+    if column.nullable and number == _NULL:
+        return None
+    match column.type:
+        case Date():
+            return date.fromordinal(min(max(number, 1), date.max.toordinal()))
+        case BigInteger():
+            return number
+        case Integer():
+            return min(max(number, -(2**31)), 2**31 - 1)
+    return from_microseconds(number)
 
 
 class ListParameters(BaseModel):
     """What every list can be asked for. `list_parameters` adds what a model declares."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_enum_values=True)
+
+    columns: ClassVar[Mapping[str, Column[Any]]]
 
     sort: str
     limit: Annotated[
@@ -82,15 +117,44 @@ class ListParameters(BaseModel):
     @property
     def after(self) -> Position | None:
         """The position to start after."""
-        return None if self.cursor is MISSING else decode_cursor(self.cursor)
+        if self.cursor is MISSING:
+            return None
+        return decode_cursor(self.cursor, self.columns[self.sort.removeprefix("-")])
 
 
-def _boolean(value: str) -> bool | str:
-    return {"true": True, "false": False}.get(value, value)
+def _boolean(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text, text)
 
 
-# Pydantic takes "yes", "on" and "1" for true as well.
-_FROM_QUERY: dict[Any, Any] = {bool: Annotated[StrictBool, BeforeValidator(_boolean)]}
+def _integer(text: str) -> int | str:
+    return int(text) if re.fullmatch("0|-?[1-9][0-9]{0,18}", text) else text
+
+
+# Pydantic takes "yes", "on" and "1" for true as well, and " 1.0" for 1.
+_FROM_TEXT: dict[type, Callable[[str], object]] = {
+    bool: _boolean,
+    int: _integer,
+    str: str,
+    date: str,
+    UUID: str,
+    StrEnum: str,
+}
+
+
+def _kind(model: type[Owned], field: str) -> type:
+    kind = bare_type(declared_type(model, field))
+    if not isinstance(kind, type):
+        return object
+    return StrEnum if issubclass(kind, StrEnum) else kind
+
+
+def _refuse_other_kinds(
+    model: type[Owned], use: str, fields: Iterable[str], kinds: Collection[type]
+) -> None:
+    for field in fields:
+        if _kind(model, field) not in kinds:
+            names = ", ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{model.__name__} cannot be {use} by {field}: it is none of {names}")
 
 
 def list_parameters(model: type[Owned]) -> type[ListParameters]:
@@ -99,12 +163,9 @@ def list_parameters(model: type[Owned]) -> type[ListParameters]:
     Raises:
         TypeError: the model can be sorted or filtered by a field of a kind that is not supported.
     """
-    for name in model.sortable:
-        if model.model_fields[name].annotation is not datetime:
-            raise TypeError(f"{model.__name__} cannot be sorted by {name}: it is no datetime")
-    for name in model.filterable:
-        if model.model_fields[name].annotation not in _FROM_QUERY:
-            raise TypeError(f"{model.__name__} cannot be filtered by {name}: it is no bool")
+    _refuse_other_kinds(model, "sorted", model.sortable, (datetime, date, int))
+    _refuse_other_kinds(model, "filtered", model.filterable, _FROM_TEXT)
+    _refuse_other_kinds(model, "searched", model.searchable, (str,))
     orders = tuple(sign + field for field in model.sortable for sign in ("-", ""))
     fields: dict[str, Any] = {
         "sort": (
@@ -113,16 +174,21 @@ def list_parameters(model: type[Owned]) -> type[ListParameters]:
         )
     }
     for name in model.filterable:
-        kind = _FROM_QUERY[model.model_fields[name].annotation]
+        kind = _kind(model, name)
+        declared: Any = StrictBool if kind is bool else declared_type(model, name)
+        value = Annotated[declared, BeforeValidator(_FROM_TEXT[kind])]
         described = Field(description=f"Only items with this value of `{name}`.")
-        fields[name] = (Annotated[kind | MISSING, described], MISSING)
+        fields[name] = (Annotated[value | MISSING, described], MISSING)
     if model.searchable:
         described = Field(
             description=f"Only items with this in {' or '.join(model.searchable)}, in any case."
         )
         text = Annotated[Text, Field(max_length=200)]
         fields["q"] = (Annotated[text | MISSING, described], MISSING)
-    return create_model(f"List{model.__name__}Parameters", __base__=ListParameters, **fields)
+    name = f"List{model.__name__}Parameters"
+    parameters = create_model(name, __base__=ListParameters, **fields)
+    parameters.columns = model.__table__.c  # type: ignore[attr-defined]
+    return parameters
 
 
 class Page(BaseModel, Generic[ReadT]):

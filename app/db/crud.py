@@ -32,10 +32,11 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel import col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.db.engine import OwnedConnection
+from app.db.engine import BrokenReferenceError, OwnedConnection
 from app.db.session import OwnedSession
 from app.db.statements import OWNER, OwnerMissingError, Row, Statement
 from app.models.owned import Owned, ReadSchema, creation_time, new_id
+from app.models.sorting import sort_key
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 Build = Callable[[], Awaitable[Any]]
@@ -57,6 +58,10 @@ Versions = Collection[datetime]
 
 class RowChangedError(Exception):
     """The row is not in a version that was asked for."""
+
+
+class ReferencedError(Exception):
+    """The row cannot be deleted, because another one refers to it."""
 
 
 class Position(NamedTuple):
@@ -138,6 +143,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
         Raises:
             DuplicateError: the owner has a row with this id, or this unique value, already.
+            BrokenReferenceError: the owner has no row that a field refers to.
         """
         refuse_unwritable_data(self.policy, self.model, "create", values)
         id_ = values.get("id") or new_id()
@@ -196,6 +202,8 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
         Raises:
             RowChangedError: the row is of another version; it was not changed.
+            DuplicateError: the owner has a row with this unique value already.
+            BrokenReferenceError: the owner has no row that a field refers to.
         """
         refuse_unwritable_data(self.policy, self.model, "update", changes)
         if not changes:
@@ -220,8 +228,12 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
         Raises:
             RowChangedError: the row is of another version; it was not deleted.
+            ReferencedError: another row refers to it; it was not deleted.
         """
-        return await self._write("delete", self._delete_one, {_KEY.key: id_}, versions)
+        try:
+            return await self._write("delete", self._delete_one, {_KEY.key: id_}, versions)
+        except BrokenReferenceError as error:
+            raise ReferencedError from error
 
     async def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise AccessDenied("access", self.model)
@@ -271,27 +283,28 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
     async def _select_page(self, shape: _PageShape) -> Select[Any]:
         field = shape.sort.removeprefix("-")
-        order = "desc" if shape.sort.startswith("-") else "asc"
+        descending = shape.sort.startswith("-")
         # The order of creation is the order of the primary key.
-        sort_columns = ["id"] if field == "created_at" else [field, "id"]
+        names = ["id"] if field == "created_at" else [field, "id"]
+        sorted_by = [self._table.c[name] for name in names]
+        keys = [sort_key(column) for column in sorted_by]
         where = []
         if shape.search:
             columns = [self._table.c[name] for name in self.model.searchable]
             found = (func.strpos(func.lower(c), func.lower(_SEARCH)) > 0 for c in columns)
             where.append(or_(*found))
         if shape.after:
-            columns = [self._table.c[name] for name in sort_columns]
-            here = tuple_(*columns)
-            there = tuple_(*(bindparam(_bound(f"after_{c.name}"), type_=c.type) for c in columns))
-            where.append(here < there if order == "desc" else here > there)
+            values = (bindparam(_bound(f"after_{c.name}"), type_=c.type) for c in sorted_by)
+            here, there = tuple_(*keys), tuple_(*map(sort_key, sorted_by, values))
+            where.append(here < there if descending else here > there)
+        filters: dict[str, Any] = {field: bindparam(_bound(field)) for field in shape.filters}
         statement = await self.select(
             self._read_schema,
-            sort_columns=sort_columns,
-            sort_orders=[order] * len(sort_columns),
             where=where,
-            **{field: bindparam(_bound(field)) for field in shape.filters},
+            **filters,
         )
-        return statement.limit(_LIMIT)
+        order = [key.desc() if descending else key.asc() for key in keys]
+        return statement.order_by(*order).limit(_LIMIT)
 
     async def _insert(self) -> Insert:
         columns = (column for column in self._table.columns if column.name != "owner_id")

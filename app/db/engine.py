@@ -1,12 +1,13 @@
 """Access to PostgreSQL. From outside this module it serves one owner at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ForeignKeyViolation, RestrictViolation, UniqueViolation
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import create_async_pool_from_url
@@ -34,8 +35,24 @@ class DatabaseError(Exception):
     """PostgreSQL refused a statement, which is a bug. The message has no value of any row."""
 
 
-class DuplicateError(Exception):
+class RefusedKeyError(Exception):
+    """PostgreSQL refused a key in a row; nothing was changed.
+
+    Attributes:
+        fields: those of the key, but for the owner.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        super().__init__(*fields)
+        self.fields = fields
+
+
+class DuplicateError(RefusedKeyError):
     """A row with this key, or with another value that must be unique, is there already."""
+
+
+class BrokenReferenceError(RefusedKeyError):
+    """A row would refer to one of the same owner that is not there."""
 
 
 class Database:
@@ -104,7 +121,9 @@ class Database:
         except (OperationalError, InterfaceError) as error:
             raise DatabaseUnavailableError(_message(error)) from error
         except UniqueViolation as error:
-            raise DuplicateError from error
+            raise DuplicateError(_key(error)) from error
+        except (ForeignKeyViolation, RestrictViolation) as error:
+            raise BrokenReferenceError(_key(error)) from error
         except Error as error:
             raise DatabaseError(_message(error)) from None
 
@@ -149,6 +168,7 @@ class OwnedConnection:
 
         Raises:
             DuplicateError: a unique value is there already; nothing was changed.
+            BrokenReferenceError: a row would refer to one that is not there; nothing was changed.
             DatabaseUnavailableError: the database is out of reach or too slow.
             DatabaseError: the database refuses the statement.
         """
@@ -167,6 +187,17 @@ def _grant(limit: asyncio.Timeout, seconds: float) -> None:
     at_least_until = asyncio.get_running_loop().time() + seconds
     if ends_at is not None and ends_at < at_least_until:
         limit.reschedule(at_least_until)
+
+
+def _key(error: Error) -> list[str]:
+    """The fields of the key that PostgreSQL refused, but for the owner.
+
+    In any language it says ``(owner_id, name)=(…, …)``. The name of the constraint would not do: a
+    partition has others.
+    """
+    key = re.search(r"\((.*?)\)=\(", error.diag.message_detail or "")
+    fields = key[1].replace('"', "").split(", ") if key else []
+    return [field for field in fields if field != "owner_id"]
 
 
 def _message(error: Error) -> str:

@@ -1,12 +1,24 @@
-"""What the database itself refuses: CHECKs that repeat the bounds of the models."""
+"""What the database itself refuses: CHECKs that repeat the bounds of the models, and keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import CheckConstraint, Column, ColumnElement, Table, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.types import TypeEngine
+from sqlmodel.sql.sqltypes import AutoString
 
-from app.models.fields import ANYTHING_BUT_NUL
+from app.models.fields import ANYTHING_BUT_NUL, References
 
 # Alembic can alter or drop a constraint only by its name.
 NAMING_CONVENTION = {
@@ -25,22 +37,85 @@ _CHECKS: dict[str, Callable[[Column[Any], Any], ColumnElement[bool]]] = {
     "exclusiveMinimum": lambda column, bound: column > bound,
     "exclusiveMaximum": lambda column, bound: column < bound,
     "pattern": lambda column, bound: column.regexp_match(bound),
+    "enum": lambda column, values: column.in_(values),
 }
+
+_KEPT_BY_TYPE = frozenset({"uuid", "date", "date-time"})
+"""The formats of text that is not stored as text, and has no other bounds than its type."""
 
 
 def repeat_bounds(table: Table, schema: dict[str, Any]) -> None:
     """Give ``table`` a CHECK for each bound in the JSON Schema of its model.
 
-    The bound becomes part of the constraint's name, a pattern as its checksum, because Alembic
-    compares CHECKs by name only: so it sees that a bound has changed.
+    The bound becomes part of the constraint's name, what is no number as its checksum, because
+    Alembic compares CHECKs by name only: so it sees that a bound has changed.
     """
-    for field, definition in schema["properties"].items():
-        for variant in definition.get("anyOf", [definition]):
+    for field in schema["properties"]:
+        for variant in _variants(schema, field):
+            if variant.get("format") in _KEPT_BY_TYPE:
+                continue
             for keyword, check in _CHECKS.items():
                 # PostgreSQL stores no NUL anyhow.
                 if keyword not in variant or variant[keyword] == ANYTHING_BUT_NUL:
                     continue
                 bound = variant[keyword]
-                version = f"{crc32(bound.encode()):08x}" if keyword == "pattern" else bound
+                version = (
+                    bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
+                )
                 name = f"{field}_{keyword.lower()}_{version}"
                 table.append_constraint(CheckConstraint(check(table.c[field], bound), name=name))
+
+
+def column_types(schema: dict[str, Any]) -> Iterator[tuple[str, type[TypeEngine[Any]]]]:
+    """Give the fields whose column is of another type than SQLModel's choice, and that type."""
+    for field in schema["properties"]:
+        for variant in _variants(schema, field):
+            # To change a CHECK is one migration. To change a type of PostgreSQL is more.
+            if "enum" in variant:
+                yield field, AutoString
+            if variant.get("format") == "int64":
+                yield field, BigInteger
+
+
+def refer(table: Table, field: str, reference: References) -> None:
+    """Give ``table`` the foreign key that a field declares. The owner is a part of it."""
+    columns = [table.c.owner_id, table.c[field]]
+    key = [f"{reference.table}.owner_id", f"{reference.table}.id"]
+    table.append_constraint(ForeignKeyConstraint(columns, key, ondelete=reference.ondelete))
+
+
+def refuse_beyond_owner(table: Table) -> None:
+    """Refuse what would tell an owner what another one has.
+
+    Raises:
+        TypeError: a foreign key, or what must be unique, does not name the owner.
+    """
+    keys: list[ForeignKeyConstraint | UniqueConstraint | Index] = [
+        *table.foreign_key_constraints,
+        *(key for key in table.constraints if isinstance(key, UniqueConstraint)),
+        *(index for index in table.indexes if index.unique),
+    ]
+    for key in keys:
+        if "owner_id" not in key.columns:
+            names = ", ".join(key.columns.keys())
+            raise TypeError(
+                f"{table.name}.{names} has a constraint without owner_id:"
+                " declare it in `unique`, or with `References`"
+            )
+
+
+def is_referred_to(table: Table) -> bool:
+    """Tell whether a row may be one that cannot be deleted, because another one refers to it."""
+    return any(
+        key.target_fullname == f"{table.name}.id" and key.ondelete != "CASCADE"
+        for other in table.metadata.tables.values()
+        for key in other.foreign_keys
+    )
+
+
+def _variants(schema: dict[str, Any], field: str) -> Iterator[dict[str, Any]]:
+    """Give what a field may be, null included, as the JSON Schema of its model says."""
+    definition = schema["properties"][field]
+    for variant in definition.get("anyOf", [definition]):
+        name = variant.get("$ref", "").rpartition("/")[2]
+        yield {**schema["$defs"][name], **variant} if name else variant

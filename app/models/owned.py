@@ -1,18 +1,26 @@
 """The base of every owned table and of its schemas."""
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 from uuid import UUID
 
 from pydantic import MISSING, BaseModel, ConfigDict
 from pydantic import Field as PydanticField
-from sqlalchemy import Index, String, Table, event
+from sqlalchemy import ColumnElement, Index, String, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper
+from sqlalchemy.schema import conv
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from app.models.constraints import NAMING_CONVENTION, repeat_bounds
-from app.models.fields import Id, NewId, OwnerId, Time
+from app.models.constraints import (
+    NAMING_CONVENTION,
+    column_types,
+    refer,
+    refuse_beyond_owner,
+    repeat_bounds,
+)
+from app.models.fields import Id, NewId, OwnerId, References, Time, declared_type
+from app.models.sorting import sort_key
 from app.models.time import from_microseconds
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
@@ -24,13 +32,19 @@ class Owned(SQLModel):
     The key is ``(owner_id, id)``: a row is found through its owner. ``id`` is a UUIDv7
     (RFC 9562), so the order of ``id`` is the order of creation.
 
-    The class variables name the fields that a list can be sorted by, filtered by and
-    searched in: times, booleans and text. A sort order costs an index.
+    The class variables name the fields that a list can be sorted by (times, dates and integers;
+    null is the largest value), filtered by (these but for times, and booleans, enumerations, ids
+    and text) and searched in (text), and those whose value no other row of the owner has. Each
+    but a filter costs an index.
+
+    Raises:
+        TypeError: something that the model declares would hold beyond one owner.
     """
 
     sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
     filterable: ClassVar[tuple[str, ...]] = ()
     searchable: ClassVar[tuple[str, ...]] = ()
+    unique: ClassVar[tuple[str, ...]] = ()
 
     # Collation "C" compares byte by byte, whatever the locale of the database.
     owner_id: OwnerId = Field(primary_key=True, sa_type=String(255, collation="C"))
@@ -38,20 +52,40 @@ class Owned(SQLModel):
     created_at: datetime
     updated_at: datetime
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Choose types for columns, where SQLModel's own would not do."""
+        for name, type_ in column_types(cls.model_json_schema()):
+            field = cls.model_fields[name]
+            field.metadata = [*Field(sa_type=type_).metadata, *field.metadata]
+
 
 @event.listens_for(Owned, "instrument_class", propagate=True)
 def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
     table: Table = model.__table__  # type: ignore[attr-defined]
     repeat_bounds(table, model.model_json_schema())
+    for field in model.unique:
+        table.append_constraint(UniqueConstraint(table.c.owner_id, table.c[field]))
     for field in model.sortable:
         if field != "created_at":  # its order is that of the primary key
-            Index(None, table.c.owner_id, table.c[field], table.c.id)
+            _index(table, field, sort_key(table.c[field]))
+    for field in model.model_fields:
+        for reference in get_args(declared_type(model, field)):
+            if isinstance(reference, References):
+                refer(table, field, reference)
+                _index(table, field, table.c[field])
+    refuse_beyond_owner(table)
+
+
+def _index(table: Table, field: str, expression: ColumnElement[Any]) -> None:
+    name = f"ix_{table.name}_owner_id_{field}_id"  # an expression would have none
+    Index(conv(name), table.c.owner_id, expression, table.c.id)
 
 
 class CreateSchema(BaseModel):
     """Base of what clients send to create a row. An unknown field is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
     id: Annotated[
         NewId | MISSING,
@@ -68,11 +102,13 @@ class UpdateSchema(BaseModel):
     A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
 
 class ReadSchema(BaseModel):
     """Base of what clients are shown. No field has a default; the owner is not repeated."""
+
+    model_config = ConfigDict(use_enum_values=True)  # as they are stored
 
     id: Annotated[Id, PydanticField(description="A UUIDv7: the order of ids is that of creation.")]
     created_at: Annotated[Time, PydanticField(description="When the id was made.")]
