@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import TypedDict
 
 from fastapi import FastAPI
@@ -10,7 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
-from app.api import errors, health, tasks
+from app.api import errors, health
+from app.api.crud_router import OwnedRouter
 from app.api.headers import EXPOSED, ResponseHeaders
 from app.api.limits import BodyLimit
 from app.api.request_log import RequestLog
@@ -18,7 +20,12 @@ from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, SettingsError, load
 from app.db.engine import Database
 
-ROUTERS = [tasks.router]
+RESOURCES = [
+    "tasks",
+]
+"""The modules of `app.api` that have the routers of the resources."""
+
+ROUTERS: list[OwnedRouter] = [import_module(f"app.api.{name}").router for name in RESOURCES]
 
 
 class State(TypedDict):

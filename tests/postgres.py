@@ -22,6 +22,10 @@ PARTITIONS = 4
 def partition(database: URL) -> None:
     """Partition each owned table of a database, which is empty, by its owner."""
     with connect(database) as connection:
+        foreign_keys = connection.execute(
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
+            " FROM pg_constraint WHERE contype = 'f'"
+        ).fetchall()
         for table in SQLModel.metadata.tables.values():
             connection.execute(f"ALTER TABLE {table.name} RENAME TO whole")
             connection.execute(
@@ -32,7 +36,9 @@ def partition(database: URL) -> None:
                     f"CREATE TABLE {table.name}_{remainder} PARTITION OF {table.name}"
                     f" FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {remainder})"
                 )
-            connection.execute("DROP TABLE whole")
+            connection.execute("DROP TABLE whole CASCADE")
+        for name, key, definition in foreign_keys:
+            connection.execute(f"ALTER TABLE {name} ADD CONSTRAINT {key} {definition}")
 
 
 @contextmanager

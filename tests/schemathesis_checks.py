@@ -4,8 +4,8 @@ from typing import Any
 
 import schemathesis
 from schemathesis import Case, CheckContext, Response
-from schemathesis.openapi.checks import AuthScenario, IgnoredAuth
-from schemathesis.specs.openapi.checks import ignored_auth
+from schemathesis.openapi.checks import AuthScenario, IgnoredAuth, RejectedPositiveData
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 
 @schemathesis.check
@@ -15,4 +15,17 @@ def authentication_is_required(ctx: CheckContext, response: Response, case: Case
         ignored_auth(ctx, response, case)
     except IgnoredAuth as failure:
         if failure.scenario is AuthScenario.NO_AUTH:
+            raise
+
+
+@schemathesis.check
+def valid_data_is_accepted(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """`positive_data_acceptance`, unless an id in the body is that of nothing."""
+    try:
+        positive_data_acceptance(ctx, response, case)
+    except RejectedPositiveData:
+        errors = response.json().get("errors", [])
+        if not errors or any(
+            error["detail"] != "There is nothing with this id." for error in errors
+        ):
             raise

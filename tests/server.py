@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from app.config import Settings
 from app.main import create_app
-from tests import bookmarks, document, identity
+from tests import document, example, identity
 from tests.wire import Wire
 
 
@@ -61,8 +61,7 @@ def serve(database: URL, *, on_a_wire: bool = True, **settings: Any) -> Iterator
         wire = Wire(database)
         with portal.wrap_async_context_manager(wire.listening()) as on_wire:
             url = on_wire if on_a_wire else database
-            app = create_app(SuiteSettings(database_url=url, **settings))
-            app.include_router(bookmarks.router, prefix="/api/v1")
+            app = example.add_to(create_app(SuiteSettings(database_url=url, **settings)))
             with running(app, portal) as address:
                 yield Server(app, address, wire)
 

@@ -28,13 +28,14 @@ def test_schemathesis_finds_nothing_in_a_new_resource(
     server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     document = server.app.openapi()
-    paths = {path: item for path, item in document["paths"].items() if "bookmarks" in path}
-    schema = tmp_path / "bookmarks.json"
+    paths = {path: item for path, item in document["paths"].items() if "milestones" in path}
+    paths["/api/v1/tasks"] = document["paths"]["/api/v1/tasks"]  # to refer to
+    schema = tmp_path / "milestones.json"
     schema.write_text(json.dumps({**document, "paths": paths}))
 
-    fuzz(server.url, seed=1, examples=5, schema=str(schema), phases="examples,coverage")
+    fuzz(server.url, seed=1, examples=5, schema=str(schema), phases="examples,coverage,stateful")
 
-    assert "Tested: 5" in capfd.readouterr().out
+    assert "Tested: 7" in capfd.readouterr().out
 
 
 def test_the_committed_document_is_the_one_that_is_served(nobody: httpx.Client) -> None:
@@ -45,7 +46,7 @@ def test_the_committed_document_is_the_one_that_is_served(nobody: httpx.Client) 
         assert served["paths"][path] == item
     for name, schema in committed["components"]["schemas"].items():
         assert served["components"]["schemas"][name] == schema
-    assert {path for path in served["paths"] if "bookmarks" not in path} == set(committed["paths"])
+    assert {path for path in served["paths"] if "milestones" not in path} == set(committed["paths"])
 
 
 def test_the_document_does_not_depend_on_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from sqlalchemy import URL
 from tests.conftest import Logs, MakeDatabase, migrated
 from tests.database import connect, locked
 from tests.process import ALICE, PROJECT, Process, serving, wait_until
+from tests.readme import blocks
 from tests.server import Server, serve
-from tests.test_readme import blocks
 from tests.test_tasks import TASKS
 
 (DOCUMENTED,) = [text for _, text in blocks("Running it in production") if "uvicorn" in text]

@@ -16,24 +16,14 @@ from psycopg.errors import InsufficientPrivilege
 from app.config import Settings
 from tests.conftest import MakeDatabase, migrated
 from tests.database import connect
-from tests.process import ROOT
+from tests.example import TABLES
+from tests.readme import ROOT, blocks, files, section
 from tests.server import Server, serve
 from tests.test_tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def section(title: str) -> str:
-    """The text under a heading."""
-    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def blocks(title: str) -> list[tuple[str, str]]:
-    """The code blocks under a heading: language and text."""
-    return BLOCK.findall(section(title))
+NO_DRIFT = "python -m app.db.embedded --scratch bash -c 'alembic upgrade head && alembic check'"
 
 
 def shape(value: Any) -> Any:
@@ -95,45 +85,60 @@ def copy(tmp_path: Path) -> Path:
     return copied(tmp_path)
 
 
-def follow(title: str, copy: Path) -> None:
-    """Do what a section says, in a copy of the repository."""
+def run(copy: Path, command: str) -> None:
+    """Run a command in a copy of the repository."""
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
-    files = iter(re.findall(r"(?:is|are) in\s`((?:app|tests)/[\w/.]+)`:\n", section(title)))
+    subprocess.run(["bash", "-euc", command], cwd=copy, env=environment, check=True, timeout=100)
+
+
+def follow(title: str, copy: Path) -> str:
+    """Do what a section says, in a copy of the repository, and return the migration."""
+    for path, text in files(title).items():
+        (copy / path).write_text(text)
     for language, text in blocks(title):
-        if language == "python":
-            (copy / next(files)).write_text(text)
         if language == "diff":
             subprocess.run(["patch", "-p1"], cwd=copy, input=text, text=True, check=True)
         if language == "bash":
-            subprocess.run(
-                ["bash", "-euc", text], cwd=copy, env=environment, check=True, timeout=100
-            )
-    made = {path.name for path in (copy / "migrations/versions").glob("*.py")} - {
-        path.name for path in (ROOT / "migrations/versions").glob("*.py")
-    }
-    changed = ["app", "tests/identity.py", *(f"migrations/versions/{name}" for name in made)]
-    subprocess.run(["ruff", "check", *changed], cwd=copy, check=True)
-    subprocess.run(["ruff", "format", "--check", *changed], cwd=copy, check=True)
+            run(copy, text)
+    changed = "app migrations tests/identity.py"
+    run(copy, f"ruff check {changed}; ruff format --check {changed}")
+    return newest_migration(copy)
+
+
+def newest_migration(copy: Path) -> str:
+    """The text of the migration that was written last."""
+    return max((copy / "migrations/versions").glob("*.py"), key=os.path.getmtime).read_text()
 
 
 def test_adding_a_field_takes_what_the_readme_says(copy: Path) -> None:
-    follow("Adding a field", copy)
+    migration = follow("Adding a field", copy)
 
     schemas = json.loads((copy / "openapi.json").read_text())["components"]["schemas"]
-    (migration,) = (copy / "migrations/versions").glob("*_add_task_priority.py")
     assert "priority" in schemas["TaskCreate"]["properties"]
     assert "priority" in schemas["TaskRead"]["required"]
-    assert "ck_task_priority_minimum_1" in migration.read_text()
+    assert "ck_task_priority_minimum_1" in migration
+    run(copy, NO_DRIFT)
 
 
+@pytest.mark.skipif(not TABLES, reason="somebody has followed the README")
 def test_adding_a_resource_takes_what_the_readme_says(copy: Path) -> None:
-    follow("Adding a resource", copy)
+    migration = follow("Adding a resource", copy)
 
     document = json.loads((copy / "openapi.json").read_text())
-    (migration,) = (copy / "migrations/versions").glob("*_create_notes.py")
-    assert set(document["paths"]["/api/v1/notes"]) == {"get", "post"}
-    assert set(document["paths"]["/api/v1/notes/{id}"]) == {"get", "patch", "delete"}
-    assert 'op.create_table(\n        "note"' in migration.read_text()
+    assert set(document["paths"]["/api/v1/milestones"]) == {"get", "post"}
+    assert set(document["paths"]["/api/v1/milestones/{id}"]) == {"get", "patch", "delete"}
+    assert 'op.create_table(\n        "milestone"' in migration
+    assert "ix_milestone_owner_id_task_id_id" in migration  # what a deleted task takes with it
+
+    run(copy, f"mypy {' '.join(files('Adding a resource'))}")
+
+    model = copy / "app/models/milestone.py"
+    member = '    REACHED = "reached"\n'
+    model.write_text(model.read_text().replace(member, f'{member}    MISSED = "missed"\n'))
+    run(copy, f"just migration 'add a status'; {NO_DRIFT}")
+    migration = newest_migration(copy)
+    assert "status IN ('planned', 'reached', 'missed')" in migration
+    assert "op.drop_constraint" in migration
 
 
 def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatabase) -> None:

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.node import install
-from tests.process import ROOT
+from tests.readme import ROOT, blocks
 from tests.server import Server
-from tests.test_readme import blocks
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]

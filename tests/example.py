@@ -1,0 +1,33 @@
+"""The resource that the README adds, from its very text: it is in each application of the suite."""
+
+import sys
+from types import ModuleType
+
+from fastapi import FastAPI
+
+from app.main import RESOURCES
+from tests.readme import files
+
+FILES = files("Adding a resource")
+NAME = "milestones"
+TABLES = set() if NAME in RESOURCES else {"milestone"}
+"""The tables that no migration makes."""
+
+
+def _load(path: str, text: str) -> ModuleType:
+    """Import a module from its text."""
+    name = path.removesuffix(".py").replace("/", ".")
+    if name not in sys.modules:
+        module = sys.modules[name] = ModuleType(name)
+        exec(compile(text, f"{path} in README.md", "exec"), module.__dict__)
+    return sys.modules[name]
+
+
+MODEL, ROUTER = (_load(path, text) for path, text in FILES.items())
+
+
+def add_to(app: FastAPI) -> FastAPI:
+    """Serve the example too, unless somebody has followed the README and serves it already."""
+    if NAME not in RESOURCES:
+        app.include_router(ROUTER.router, prefix="/api/v1")
+    return app

@@ -1,0 +1,25 @@
+"""The README, and what is in it."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    """The text under a heading."""
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def blocks(title: str) -> list[tuple[str, str]]:
+    """The code blocks under a heading: language and text."""
+    return BLOCK.findall(section(title))
+
+
+def files(title: str) -> dict[str, str]:
+    """The files that a section writes: path and text."""
+    paths = re.findall(r"(?:is|are) in\s`((?:app|tests)/[\w/.]+)`:\n", section(title))
+    texts = [text for language, text in blocks(title) if language == "python"]
+    return dict(zip(paths, texts, strict=True))

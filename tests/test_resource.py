@@ -1,0 +1,468 @@
+"""What a model declares is kept: on the resource that the README adds."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import MISSING, StringConstraints
+from sqlalchemy import URL
+from sqlmodel import Field, SQLModel
+
+from app.api.crud_router import owned_crud_router
+from app.api.identity import current_owner
+from app.models.fields import BigInteger, Date, Id, Integer, Line, References, Time
+from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+from tests.conftest import MakeDatabase, migrated
+from tests.database import connect
+from tests.example import MODEL
+from tests.server import serve
+from tests.test_bad_input import assert_problem
+from tests.test_tasks import TASKS, create
+
+MILESTONES = "/api/v1/milestones"
+NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
+SORTED_BY = ["created_at", "updated_at", "due", "weight"]
+SORTS = [sign + field for field in SORTED_BY for sign in ("", "-")]
+CURSORS = [
+    "A" * 32, "_" * 32, "z" * 32, "gAAAAAAA" + "0" * 24, "f_________8" + "A" * 21,
+    "AAAAAAAA" + "_" * 24,
+]  # fmt: skip
+
+NOT_A_STATUS: list[object] = [None, "PLANNED", "", "planned ", 0, [], "x"]
+NOT_A_WEIGHT: list[object] = [None, 0, 101, 2**31, 10**30, "1", 1.5, True, []]
+NOT_A_DATE: list[object] = [
+    "", "0", 0, 1.5, True, [], "2026-02-30", "2026-13-01", "0000-01-01", "2026-1-1", "20260101",
+    "2026-01-01T00:00:00", "10000-01-01", "-0001-01-01", " 2026-01-01",
+]  # fmt: skip
+BAD_FIELDS = [
+    *(("status", value) for value in NOT_A_STATUS),
+    *(("weight", value) for value in NOT_A_WEIGHT),
+    *(("due", value) for value in NOT_A_DATE),
+    *(("task_id", value) for value in [None, "", 1, "019daf0900007000800000000000000"]),
+    *(("name", value) for value in [None, "", "x" * 101]),
+]
+NOT_WEIGHTS = ["", "0", "101", "01", "+1", "1.0", " 1", "1_0", "1e1", "-0", "null", "9" * 5000]
+NOT_DATES = ["", "0", "null", "2026-02-30", "0000-01-01", "20260101", "2026-01-01T00:00:00"]
+BAD_PARAMETERS = [
+    *(("status", value) for value in ["", "PLANNED", "planned ", "null"]),
+    *(("weight", value) for value in NOT_WEIGHTS),
+    *(("due", value) for value in NOT_DATES),
+    *(("task_id", value) for value in ["", "1", f"urn:uuid:{NEVER_WAS}", "null"]),
+]
+
+Milestone = dict[str, Any]
+
+
+def reach(client: httpx.Client, **fields: object) -> Milestone:
+    """Create a milestone, and a task for it unless one is named, and return it."""
+    task_id = fields.pop("task_id", None) or create(client)["id"]
+    body = {"task_id": task_id, "name": uuid4().hex, "weight": 1, **fields}
+    response = client.post(MILESTONES, json=body)
+    assert response.status_code == 201, response.text
+    milestone: Milestone = response.json()
+    return milestone
+
+
+def another(milestone: Milestone) -> Milestone:
+    """The fields of another milestone of the same task."""
+    return {"task_id": milestone["task_id"], "name": uuid4().hex, "weight": 1}
+
+
+def pages(client: httpx.Client, path: str, **parameters: object) -> list[Milestone]:
+    """All items of a list, a page at a time."""
+    items: list[Milestone] = []
+    cursor: dict[str, str] = {}
+    while cursor or not items:
+        page = client.get(path, params={**parameters, **cursor}).json()  # type: ignore[dict-item]
+        items += page["items"]
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
+    return items
+
+
+def names(client: httpx.Client, **parameters: object) -> list[str]:
+    """The names in a list, in its order."""
+    response = client.get(MILESTONES, params=parameters)  # type: ignore[arg-type]
+    assert response.status_code == 200, response.text
+    return [item["name"] for item in response.json()["items"]]
+
+
+class TestFields:
+    def test_are_returned_as_they_were_sent(self, alice: httpx.Client) -> None:
+        sent = {"name": "Plan", "status": "reached", "weight": 100, "due": "0999-12-31"}
+
+        milestone = reach(alice, **sent)
+
+        assert {field: milestone[field] for field in sent} == sent
+        assert alice.get(f"{MILESTONES}/{milestone['id']}").json() == milestone
+        assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+    def test_that_are_left_out_have_their_default(self, alice: httpx.Client) -> None:
+        milestone = reach(alice)
+
+        assert (milestone["status"], milestone["due"]) == ("planned", None)
+
+    def test_are_changed_one_by_one_and_cleared_with_null(self, alice: httpx.Client) -> None:
+        milestone = reach(alice, due="2026-11-22")
+        item = f"{MILESTONES}/{milestone['id']}"
+        other = create(alice)["id"]
+
+        changes: list[Milestone] = [
+            {"due": None}, {"due": "9999-12-31"}, {"status": "reached"}, {"weight": 2},
+        ]  # fmt: skip
+        for change in (*changes, {"task_id": other}):
+            changed = alice.patch(item, json=change).json()
+            milestone = {**milestone, **change, "updated_at": changed["updated_at"]}
+            assert changed == milestone
+
+    @pytest.mark.plain
+    @pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
+    def test_refuse_what_does_not_fit(self, alice: httpx.Client, field: str, value: object) -> None:
+        milestone = reach(alice)
+        fields = {"task_id": milestone["task_id"], "name": "x", "weight": 1, field: value}
+
+        created = alice.post(MILESTONES, json=fields)
+        updated = alice.patch(f"{MILESTONES}/{milestone['id']}", json={field: value})
+
+        assert_problem(created, 422, f"/body/{field}")
+        assert_problem(updated, 422, f"/body/{field}")
+        assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+    def test_are_shown_even_if_what_is_stored_is_odd(self) -> None:
+        odd = MODEL.MilestoneRead.model_construct(status="odd", weight=0, name="")
+
+        assert '"status":"odd"' in odd.model_dump_json()
+
+
+class TestUnique:
+    def test_a_second_one_is_refused_and_the_field_named(self, alice: httpx.Client) -> None:
+        first, other = reach(alice, name="Plan"), reach(alice, name="Build")
+        second = {"task_id": first["task_id"], "name": "Plan", "weight": 1}
+
+        created = alice.post(MILESTONES, json=second)
+        updated = alice.patch(f"{MILESTONES}/{other['id']}", json={"name": "Plan"})
+
+        for response in (created, updated):
+            assert_problem(response, 409)
+            assert response.json()["detail"] == "There is an item with this name already."
+        assert alice.get(MILESTONES).json()["items"] == [other, first]
+
+    def test_a_second_id_is_refused_as_well(self, alice: httpx.Client) -> None:
+        first = reach(alice)
+
+        response = alice.post(MILESTONES, json={**another(first), "id": first["id"]})
+
+        assert_problem(response, 409)
+        assert response.json()["detail"] == "There is an item with this id already."
+
+    def test_the_same_one_is_no_second_one(self, alice: httpx.Client) -> None:
+        first = reach(alice, name="Plan")
+
+        again = alice.patch(f"{MILESTONES}/{first['id']}", json={"name": "Plan"})
+        assert again.status_code == 200
+
+    def test_what_another_owner_has_does_not_matter(
+        self, alice: httpx.Client, bob: httpx.Client
+    ) -> None:
+        assert reach(alice, name="Plan")["name"] == reach(bob, name="Plan")["name"]
+
+    def test_a_name_that_looks_like_a_key_tells_nothing(self, alice: httpx.Client) -> None:
+        first = reach(alice, name="(a)=(b) already exists")
+
+        response = alice.post(MILESTONES, json={**another(first), "name": first["name"]})
+        assert response.json()["detail"] == "There is an item with this name already."
+
+
+class TestReferences:
+    def test_a_strangers_task_is_as_one_that_never_was(
+        self, alice: httpx.Client, bob: httpx.Client
+    ) -> None:
+        milestone = reach(alice)
+        item = f"{MILESTONES}/{milestone['id']}"
+        ids = [create(bob)["id"], NEVER_WAS]
+
+        for method, path, fields in (
+            ("POST", MILESTONES, another(milestone)),
+            ("PATCH", item, {}),
+            ("PATCH", item, {"due": None}),
+        ):
+            strangers, never_was = (
+                alice.request(method, path, json={**fields, "task_id": id_}) for id_ in ids
+            )
+            assert_problem(strangers, 422, "/body/task_id")
+            assert strangers.json()["errors"][0]["detail"] == "There is nothing with this id."
+            assert strangers.content == never_was.content
+        assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+    def test_a_task_takes_its_milestones_with_it(
+        self, alice: httpx.Client, bob: httpx.Client
+    ) -> None:
+        gone, stays, of_bob = reach(alice), reach(alice), reach(bob)
+
+        assert alice.delete(f"{TASKS}/{gone['task_id']}").status_code == 204
+
+        assert alice.get(MILESTONES).json()["items"] == [stays]
+        assert bob.get(MILESTONES).json()["items"] == [of_bob]
+
+    @pytest.mark.plain
+    @pytest.mark.parametrize("action", ["", "ON DELETE RESTRICT"])
+    def test_a_task_that_does_not_take_them_with_it_stays(
+        self, make_database: MakeDatabase, action: str
+    ) -> None:
+        url = migrated(make_database())
+        with connect(url) as connection:
+            key = "fk_milestone_owner_id_task_id"
+            connection.execute(
+                f"ALTER TABLE milestone DROP CONSTRAINT {key}, ADD CONSTRAINT {key}"
+                f" FOREIGN KEY (owner_id, task_id) REFERENCES task (owner_id, id) {action}"
+            )
+        with serve(url) as server, server.client("alice") as alice:
+            milestone = reach(alice)
+            # That it can be 409 is not documented: the model says that it cannot.
+            headers = {"X-User-ID": "alice"}
+            task = f"{server.url}{TASKS}/{milestone['task_id']}"
+            for condition in ({}, {"If-Match": "*"}):
+                response = httpx.delete(task, headers={**headers, **condition}, verify=False)
+                assert_problem(response, 409)
+                assert response.json()["detail"] == "There are other items that refer to this one."
+            assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+
+class TestFilters:
+    def test_find_what_has_the_value(self, alice: httpx.Client, bob: httpx.Client) -> None:
+        one = reach(alice, name="one", status="reached", weight=1, due="2026-11-22")
+        reach(alice, name="two", weight=2)
+        reach(bob, name="one", status="reached", weight=1, due="2026-11-22")
+
+        assert names(alice, status="reached") == ["one"]
+        assert names(alice, status="planned") == ["two"]
+        assert names(alice, weight=2) == ["two"]
+        assert names(alice, due="2026-11-22") == ["one"]
+        assert names(alice, due="2026-11-23") == []
+        assert names(alice, task_id=one["task_id"]) == ["one"]
+        assert names(alice, task_id=NEVER_WAS) == []
+        assert names(alice, task_id=one["task_id"], weight=2) == []
+
+    @pytest.mark.plain
+    @pytest.mark.parametrize(("parameter", "value"), BAD_PARAMETERS)
+    def test_take_one_form_of_a_value(
+        self, alice: httpx.Client, parameter: str, value: str
+    ) -> None:
+        response = alice.get(MILESTONES, params={parameter: value})
+
+        assert_problem(response, 422, f"/query/{parameter}")
+
+
+DUES = ["0001-01-01", "2026-11-22", "2026-11-22", "9999-12-31", None, None, None, "2026-11-23"]
+WEIGHTS = [1, 100, 50, 50, 50, 2, 1, 100]
+
+
+class TestSorting:
+    @pytest.fixture
+    def milestones(self, alice: httpx.Client) -> list[Milestone]:
+        """Some milestones, in the order of creation."""
+        task_id = create(alice)["id"]
+        return [
+            reach(alice, task_id=task_id, due=due, weight=weight)
+            for due, weight in zip(DUES, WEIGHTS, strict=True)
+        ]
+
+    @pytest.mark.parametrize("sort", ["due", "-due", "weight", "-weight"])
+    @pytest.mark.parametrize("limit", [1, 3, 8])
+    def test_shows_each_one_once_and_null_as_the_largest(
+        self, alice: httpx.Client, milestones: list[Milestone], sort: str, limit: int
+    ) -> None:
+        field = sort.removeprefix("-")
+        expected = sorted(
+            milestones,
+            key=lambda item: (item[field] is None, item[field] or 0, item["id"]),
+            reverse=sort.startswith("-"),
+        )
+
+        found = pages(alice, MILESTONES, sort=sort, limit=limit)
+
+        assert found == expected
+
+    @pytest.mark.usefixtures("milestones")
+    @pytest.mark.parametrize("sort", SORTS)
+    def test_takes_any_cursor_of_the_right_form(self, alice: httpx.Client, sort: str) -> None:
+        for cursor in CURSORS:
+            response = alice.get(MILESTONES, params={"cursor": cursor, "sort": sort})
+            assert response.status_code == 200
+
+    @pytest.mark.plain
+    @pytest.mark.parametrize("sort", SORTS)
+    def test_reads_a_page_from_an_index_where_it_starts(
+        self, alice: httpx.Client, database: URL, sort: str
+    ) -> None:
+        task_id = create(alice)["id"]
+        for _ in range(3):
+            reach(alice, task_id=task_id)
+        first = alice.get(MILESTONES, params={"sort": sort, "limit": 1}).json()
+        cursor = {"cursor": first["next_cursor"], "sort": sort}
+        with serve(database) as another, another.client("alice") as client:
+            client.get(MILESTONES, params=cursor)
+            (statement,) = (text for text in another.wire.statements if "LIMIT" in text)
+        with connect(database) as connection:
+            # Whatever it believes of so few rows: whether there is an index is the question.
+            for option in ("seqscan", "bitmapscan", "sort"):
+                connection.execute(f"SET enable_{option} = off")
+            connection.execute("SET plan_cache_mode = force_generic_plan")
+            connection.execute(f"PREPARE page AS {statement}")
+            parameters = statement.count("$")
+            rows = connection.execute(f"EXPLAIN EXECUTE page ({', '.join(['NULL'] * parameters)})")
+            plan = "\n".join(row[0] for row in rows)
+
+        assert "Sort" not in plan
+        assert "Filter" not in plan
+        index_condition = plan.partition("Index Cond: ")[2]
+        assert "owner_id" in index_condition
+        assert ("id <" if "created_at" in sort else "ROW(") in index_condition.replace(">", "<")
+
+
+@pytest.fixture
+def declared() -> Iterator[None]:
+    """Forget the tables that a test declares."""
+    before = set(SQLModel.metadata.tables)
+    yield
+    for name in set(SQLModel.metadata.tables) - before:
+        SQLModel.metadata.remove(SQLModel.metadata.tables[name])
+
+
+def document(*models: type[Owned]) -> dict[str, Any]:
+    """The document of an application with these models."""
+    app = FastAPI()
+    for model in models:
+        router = owned_crud_router(
+            model=model,
+            create_schema=CreateSchema,
+            update_schema=UpdateSchema,
+            read_schema=ReadSchema,
+            owner=current_owner,
+            path=f"/{model.__name__.lower()}s",
+        )
+        app.include_router(router)
+    return app.openapi()
+
+
+@pytest.mark.usefixtures("declared")
+class TestDeclarations:
+    def test_that_can_be_refused_are_documented(self) -> None:
+        class Shelf(Owned, table=True):
+            unique: ClassVar[tuple[str, ...]] = ("name",)
+
+            name: Line
+
+        class Book(Owned, table=True):
+            shelf_id: Annotated[Id, References("shelf")]
+
+        paths = document(Shelf, Book)["paths"]
+
+        def has_409(path: str, method: str) -> bool:
+            return "409" in paths[path][method]["responses"]
+
+        assert has_409("/shelfs/{id}", "patch")
+        assert has_409("/shelfs/{id}", "delete")
+        assert not has_409("/books/{id}", "patch")
+        assert not has_409("/books/{id}", "delete")
+
+    def test_of_filters_show_their_bounds(self) -> None:
+        class Planet(Owned, table=True):
+            filterable: ClassVar[tuple[str, ...]] = ("mass", "name", "moons", "ringed")
+
+            mass: BigInteger | None = None
+            name: Annotated[Line, StringConstraints(max_length=10)]
+            moons: Annotated[Integer, Field(ge=0)]
+            ringed: bool | None
+
+        operation = document(Planet)["paths"]["/planets"]["get"]
+        parameters = {item["name"]: item["schema"] for item in operation["parameters"]}
+        assert (parameters["mass"]["format"], parameters["mass"]["maximum"]) == ("int64", 2**53 - 1)
+        assert (parameters["name"]["maxLength"], parameters["name"]["minLength"]) == (10, 1)
+        assert (parameters["moons"]["format"], parameters["moons"]["minimum"]) == ("int32", 0)
+        assert parameters["ringed"]["type"] == "boolean"
+
+    def test_of_orders_hold_for_every_kind_that_may_be_null(
+        self, make_database: MakeDatabase
+    ) -> None:
+        class Event(Owned, table=True):
+            sortable: ClassVar[tuple[str, ...]] = (*Owned.sortable, "at", "size", "rank", "day")
+
+            at: Time | None = None
+            size: BigInteger | None = None
+            rank: Integer | None = None
+            day: Date | None = None
+
+        class EventCreate(CreateSchema):
+            at: Time | MISSING | None = MISSING
+            size: BigInteger | MISSING | None = MISSING
+            rank: Integer | MISSING | None = MISSING
+            day: Date | MISSING | None = MISSING
+
+        class EventRead(ReadSchema):
+            at: Time | None
+            size: BigInteger | None
+            rank: Integer | None
+            day: Date | None
+
+        values: dict[str, list[object]] = {
+            "at": ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"],
+            "size": [1 - 2**53, 2**53 - 1],
+            "rank": [-(2**31), 2**31 - 2],
+            "day": ["0001-01-01", "9999-12-31"],
+        }
+        url = migrated(make_database())
+        with serve(url) as server, server.client("alice") as alice:
+            server.app.include_router(
+                owned_crud_router(
+                    model=Event,
+                    create_schema=EventCreate,
+                    update_schema=UpdateSchema,
+                    read_schema=EventRead,
+                    owner=current_owner,
+                    path="/events",
+                )
+            )
+            for field, (least, most) in values.items():
+                for value in (None, most, least, None):
+                    assert alice.post("/events", json={field: value}).status_code == 201
+                for sort in (field, f"-{field}"):
+                    found = [item[field] for item in pages(alice, "/events", sort=sort, limit=1)]
+                    nulls = [None] * (len(found) - 2)
+                    assert found == (
+                        [least, most, *nulls] if sort == field else [*nulls, most, least]
+                    )
+
+    @pytest.mark.parametrize("use", ["sortable", "filterable", "searchable"])
+    def test_of_another_kind_are_refused(self, use: str) -> None:
+        class Wrong(SQLModel):
+            at: Time
+            ratio: float
+
+        field = "at" if use == "filterable" else "ratio"
+        model = type(
+            f"Wrong{use.title()}",
+            (Wrong, Owned),
+            {use: (field,), "__module__": __name__},
+            table=True,
+        )
+        with pytest.raises(TypeError, match=f"cannot be .*ed by {field}"):
+            document(model)
+
+    def test_that_hold_beyond_one_owner_are_refused(self) -> None:
+        with pytest.raises(TypeError, match=r"globe.name .* without owner_id"):
+
+            class Globe(Owned, table=True):
+                name: Line = Field(unique=True)
+
+        with pytest.raises(TypeError, match=r"moon.name .* without owner_id"):
+
+            class Moon(Owned, table=True):
+                name: Line = Field(unique=True, index=True)
+
+        with pytest.raises(TypeError, match=r"comet.task_id .* without owner_id"):
+
+            class Comet(Owned, table=True):
+                task_id: Id = Field(foreign_key="task.id")
