@@ -88,9 +88,7 @@ Time = Annotated[
 """A moment, which clients see in UTC."""
 
 # Without {1,255}, with which PostgreSQL takes a hundred times as long to check a row.
-OwnerId = Annotated[
-    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\u0021-\u007e]+$")
-]
+OwnerId = Annotated[str, StringConstraints(max_length=255, pattern=r"^[\u0021-\u007e]+$")]
 """Visible ASCII, as OpenID Connect allows a ``sub`` to be (Core 1.0, section 2)."""
 
 

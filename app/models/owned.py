@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import MISSING, BaseModel, ConfigDict
 from pydantic import Field as PydanticField
-from sqlalchemy import ColumnElement, Index, String, Table, UniqueConstraint, event
+from sqlalchemy import Column, Index, String, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper
-from sqlalchemy.schema import conv
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
@@ -34,8 +33,8 @@ class Owned(SQLModel):
 
     The class variables name the fields that a list can be sorted by (times, dates and integers;
     null is the largest value), filtered by (these but for times, and booleans, enumerations, ids
-    and text) and searched in (text), and those whose value no other row of the owner has. Each
-    but a filter costs an index.
+    and text) and searched in (text), and those whose value no other row of the owner has. A sort
+    order costs an index, which filters make wider, and so does a unique field.
 
     Raises:
         TypeError: something that the model declares would hold beyond one owner.
@@ -67,19 +66,22 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
     for field in model.unique:
         table.append_constraint(UniqueConstraint(table.c.owner_id, table.c[field]))
     for field in model.sortable:
-        if field != "created_at":  # its order is that of the primary key
-            _index(table, field, sort_key(table.c[field]))
+        _index_order(table, field, [table.c[name] for name in model.filterable])
     for field in model.model_fields:
         for reference in get_args(declared_type(model, field)):
             if isinstance(reference, References):
                 refer(table, field, reference)
-                _index(table, field, table.c[field])
+                Index(None, table.c.owner_id, table.c[field], table.c.id)
     refuse_beyond_owner(table)
 
 
-def _index(table: Table, field: str, expression: ColumnElement[Any]) -> None:
-    name = f"ix_{table.name}_owner_id_{field}_id"  # an expression would have none
-    Index(conv(name), table.c.owner_id, expression, table.c.id)
+def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
+    """Index a sort order. What lists are filtered by is in it, so that no other row is read."""
+    # To sort by creation is to sort by id, and without a filter the primary key will do for that.
+    key = [] if field == "created_at" else [sort_key(table.c[field])]
+    columns = [*key, table.c.id, *(column for column in filters if column.name != field)]
+    if len(columns) > 1:
+        Index(f"ix_{table.name}_by_{field}", table.c.owner_id, *columns)
 
 
 class CreateSchema(BaseModel):
