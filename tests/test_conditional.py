@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from tests.server import Server
 from tests.test_tasks import TASKS, create, titles
 
-BOOKMARKS = "/api/v1/bookmarks"
+MILESTONES = "/api/v1/milestones"
 NEVER = '"1"'
 WRITES = [("PATCH", "", {"title": "changed"}), ("DELETE", "", None), ("POST", "/toggle", None)]
 each_write = pytest.mark.parametrize(("method", "suffix", "body"), WRITES)
@@ -204,9 +204,10 @@ class TestIfMatch:
 
 
 def test_a_new_resource_has_entity_tags_and_conditions(alice: httpx.Client) -> None:
-    created = alice.post(BOOKMARKS, json={"address": "https://example.com"})
+    milestone = {"task_id": create(alice)["id"], "name": "Start", "weight": 1}
+    created = alice.post(MILESTONES, json=milestone)
     url, old = created.headers["location"], created.headers["etag"]
-    changed = alice.patch(url, json={"address": "https://example.org"}, headers={"If-Match": old})
+    changed = alice.patch(url, json={"name": "End"}, headers={"If-Match": old})
     new = changed.headers["etag"]
 
     assert changed.status_code == 200
@@ -214,7 +215,7 @@ def test_a_new_resource_has_entity_tags_and_conditions(alice: httpx.Client) -> N
     assert alice.get(url, headers={"If-None-Match": new}).status_code == 304
     for value, statuses in ((old, (412, 412)), (new, (200, 412)), ("*", (200, 204))):
         condition = {"If-Match": value}
-        update = alice.patch(url, json={"address": value}, headers=condition)
+        update = alice.patch(url, json={"name": value}, headers=condition)
         delete = alice.delete(url, headers=condition)
         assert (update.status_code, delete.status_code) == statuses, value
     assert alice.get(url).status_code == 404
