@@ -92,7 +92,7 @@ class TestIdleConnections:
     ) -> None:
         fill_the_pool(server, alice)
         server.wire.forget()
-        monkeypatch.setattr("app.db.connections._LONGEST_IDLE", 0)
+        monkeypatch.setattr("app.db.pool._LONGEST_IDLE", 0)
 
         with in_time():
             create(alice)
@@ -103,7 +103,7 @@ class TestIdleConnections:
         alice.get(TASKS)
         with server.wire.recording() as at_once:
             alice.get(TASKS)
-        monkeypatch.setattr("app.db.connections._LONGEST_IDLE", 0)
+        monkeypatch.setattr("app.db.pool._LONGEST_IDLE", 0)
         with server.wire.recording() as after_a_while:
             alice.get(TASKS)
 

@@ -1,9 +1,8 @@
-"""How a connection is made, kept and given up, whatever the database and the network do."""
+"""How a connection is made and given up, whatever the database and the network do."""
 
 import asyncio
 import random
-import select
-from time import monotonic
+from collections.abc import Mapping
 from traceback import clear_frames
 from typing import Any, TypeVar
 
@@ -13,15 +12,11 @@ from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 from psycopg.waiting import wait_async, wait_conn_async
-from sqlalchemy.engine.interfaces import AdaptedConnection
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 ResultT = TypeVar("ResultT")
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
-_LONGEST_IDLE = 5.0
 _CANCEL_TIMEOUT = 5.0
 
 # The event loop keeps only weak references to tasks.
@@ -75,23 +70,25 @@ class Connector:
     """Connects to PostgreSQL, however long that takes: whoever waits for it sets the limit.
 
     Args:
+        options: the arguments of Psycopg's ``connect``.
         attempt_timeout: seconds after which an attempt that got no answer is made anew.
 
     Attributes:
         failure: why the last attempt failed, or an empty string.
     """
 
-    def __init__(self, attempt_timeout: float) -> None:
+    def __init__(self, options: Mapping[str, Any], attempt_timeout: float) -> None:
+        self._options = options
         self._attempt_timeout = attempt_timeout
         self.failure = ""
 
-    async def connect(self, *arguments: Any, **options: Any) -> InterruptibleConnection:
-        """Return a new connection. The arguments are those of Psycopg's ``connect``."""
+    async def connect(self) -> InterruptibleConnection:
+        """Return a new connection."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 async with asyncio.timeout(self._attempt_timeout):
-                    connection = await _connect_once(*arguments, **options)
+                    connection = await self._connect_once()
             except (OperationalError, ProgrammingError, TimeoutError) as error:
                 self.failure = str(error).partition("\n")[0]
             else:
@@ -101,59 +98,10 @@ class Connector:
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-
-async def _connect_once(*arguments: Any, **options: Any) -> InterruptibleConnection:
-    try:
-        return await InterruptibleConnection.connect(*arguments, **options)
-    except BaseException as error:
-        # Through them the error would keep the socket open for as long as anybody keeps the error.
-        clear_frames(error.__traceback__)
-        raise
-
-
-class LivenessCheck:
-    """Sorts out connections that died while nobody used them.
-
-    A server that closes a connection says so, which shows without a round trip. A network that
-    forgets it says nothing: if it has not been used for some seconds, the server has to answer.
-
-    Args:
-        answer_timeout: seconds within which the server has to answer.
-    """
-
-    def __init__(self, answer_timeout: float) -> None:
-        self._answer_timeout = answer_timeout
-
-    def __call__(
-        self, connection: AdaptedConnection, entry: ConnectionPoolEntry, _proxy: object
-    ) -> None:
-        """Accept a connection that is about to be used (SQLAlchemy's event ``checkout``).
-
-        Raises:
-            InvalidatePoolError: it is dead. The pool makes a new one, and trusts no older one.
-        """
-        now = monotonic()
-        used_at = entry.info.get("used_at")
-        entry.info["used_at"] = now
-        # SQLAlchemy gives up, with an error of another kind, when the second one is refused too.
-        if used_at is None:
-            return
-        if now - used_at < _LONGEST_IDLE and not _has_received(connection.driver_connection):
-            return
-        if not connection.run_async(self._is_answered):
-            raise InvalidatePoolError
-
-    async def _is_answered(self, connection: InterruptibleConnection) -> bool:
+    async def _connect_once(self) -> InterruptibleConnection:
         try:
-            async with asyncio.timeout(self._answer_timeout):
-                await connection.execute("SELECT 1")
-        except (OperationalError, TimeoutError):
-            return False
-        return True
-
-
-def _has_received(connection: InterruptibleConnection) -> bool:
-    """Tell whether something has come that nobody asked for, such as the end of the connection."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+            return await InterruptibleConnection.connect(**self._options)
+        except BaseException as error:
+            # Through them the error would keep the socket open for as long as anybody keeps it.
+            clear_frames(error.__traceback__)
+            raise

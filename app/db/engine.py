@@ -2,19 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
 from psycopg.errors import ForeignKeyViolation, RestrictViolation, UniqueViolation
-from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, event
-from sqlalchemy.ext.asyncio import create_async_pool_from_url
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy import URL
 
-from app.db.connections import Connector, InterruptibleConnection, LivenessCheck
-from app.db.statements import OWNER, Row, Statement
+from app.db.connections import Connector, InterruptibleConnection
+from app.db.pool import Pool
+from app.db.statements import DIALECT, OWNER, Row, Statement
 
 ResultT = TypeVar("ResultT")
 Work = Callable[[InterruptibleConnection], Awaitable[ResultT]]
@@ -72,25 +69,13 @@ class Database:
         self, url: URL, *, pool_size: int, timeout: float, prepared_statements: bool
     ) -> None:
         self._timeout = timeout
-        self._connector = Connector(attempt_timeout=timeout / 2)
-        # SQLAlchemy's pool never has to queue anybody: those who wait there are not told when a
-        # connection could not be made, and another one could.
-        self._free = asyncio.Semaphore(pool_size)
-        options: dict[str, Any] = {
-            "async_creator_fn": self._connector.connect,
-            "autocommit": True,
-        }
+        self._free = asyncio.Semaphore(pool_size)  # it is fair
+        _, options = DIALECT.create_connect_args(url)
+        options["autocommit"] = True
         if not prepared_statements:
             options["prepare_threshold"] = None
-        self._pool = create_async_pool_from_url(
-            url,
-            connect_args=options,
-            pool_size=pool_size,
-            max_overflow=0,
-            use_lifo=True,
-            reset_on_return=None,
-        )
-        event.listen(self._pool, "checkout", LivenessCheck(answer_timeout=timeout / 5))
+        self._connector = Connector(options, attempt_timeout=timeout / 2)
+        self._pool = Pool(self._connector, answer_timeout=timeout / 5)
 
     def owned_by(self, owner: str) -> "OwnedConnection":
         """Access to what belongs to ``owner``."""
@@ -102,19 +87,19 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        await greenlet_spawn(self._pool.dispose)
+        await self._pool.close()
 
     async def _run(self, work: Work[ResultT], *, repeatable: bool) -> ResultT:
         try:
             async with asyncio.timeout(self._timeout) as limit, self._free:
                 _grant(limit, _LEAST_TIME)
-                async with self._connection() as connection:
+                async with self._pool.connection() as connection:
                     try:
                         return await work(connection)
                     except OperationalError:
                         if not (repeatable and connection.closed):
                             raise
-                async with self._connection() as connection:
+                async with self._pool.connection() as connection:
                     return await work(connection)
         except TimeoutError as error:
             raise DatabaseUnavailableError(self._why_it_took_long()) from error
@@ -126,18 +111,6 @@ class Database:
             raise BrokenReferenceError(_key(error)) from error
         except Error as error:
             raise DatabaseError(_message(error)) from None
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[InterruptibleConnection]:
-        """Lend a connection of the pool. One on which anything is left open is not used again."""
-        lent = await greenlet_spawn(self._pool.connect)
-        connection = cast("InterruptibleConnection", lent.driver_connection)
-        try:
-            yield connection
-        finally:
-            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                await greenlet_spawn(lent.invalidate)
-            lent.close()
 
     def _why_it_took_long(self) -> str:
         reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 OWNER: BindParameter[str] = bindparam("bound_owner", type_=String)
 """The owner in a statement. `OwnedConnection` supplies its value, and nothing else does."""
 
-_DIALECT: Dialect = psycopg.dialect_async()  # type: ignore[no-untyped-call]
+DIALECT: Dialect = psycopg.dialect_async()  # type: ignore[no-untyped-call]
 
 
 class OwnerMissingError(Exception):
@@ -39,14 +39,14 @@ class Statement:
     """
 
     def __init__(self, source: Select[Any] | UpdateBase) -> None:
-        compiled = source.compile(dialect=_DIALECT)
+        compiled = source.compile(dialect=DIALECT)
         if not isinstance(compiled, SQLCompiler) or OWNER.key not in compiled.binds:
             raise OwnerMissingError(source)
         variables = {key: None for key, bind in compiled.binds.items() if bind.required}
         expanded = compiled.construct_expanded_state(variables)
         self.text = expanded.statement
         self._to_database: dict[str, Convert | None] = {
-            key: bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+            key: bind.type.dialect_impl(DIALECT).bind_processor(DIALECT)
             for key, bind in compiled.binds.items()
         }
         self._to_database |= expanded.processors
@@ -82,6 +82,6 @@ class Statement:
         """Find out what the columns are called, and how their values are converted."""
         self._names = [column.name for column in columns]
         for column, type_ in zip(columns, self._types, strict=True):
-            convert = type_.dialect_impl(_DIALECT).result_processor(_DIALECT, column.type_code)
+            convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, column.type_code)
             if convert:
                 self._from_database[column.name] = convert
