@@ -76,6 +76,7 @@ def pages(client: httpx.Client, path: str, **parameters: object) -> list[Milesto
     items: list[Milestone] = []
     cursor: dict[str, str] = {}
     while cursor or not items:
+        assert len(items) < 100
         page = client.get(path, params={**parameters, **cursor}).json()  # type: ignore[dict-item]
         items += page["items"]
         cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
