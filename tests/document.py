@@ -1,4 +1,4 @@
-"""openapi.json, and whether a response keeps to it."""
+"""openapi.json, the same with the example resource, and whether a response keeps to it."""
 
 import json
 import re
@@ -9,23 +9,29 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
+from app.config import Settings
+from app.main import create_app
+from tests import example
+
 DOCUMENT: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "openapi.json").read_text(encoding="utf-8")
 )
+
+WITH_EXAMPLE = example.add_to(create_app(Settings.model_construct())).openapi()
 
 
 def operations() -> dict[str, dict[str, Any]]:
     """All operations of the document, by operationId."""
     return {
         operation["operationId"]: operation
-        for item in DOCUMENT["paths"].values()
+        for item in WITH_EXAMPLE["paths"].values()
         for operation in item.values()
     }
 
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """The operation that a request is for, if there is one in the document."""
-    for template, item in DOCUMENT["paths"].items():
+    for template, item in WITH_EXAMPLE["paths"].items():
         pattern = re.sub(r"{\w+}", "[^/]+", template)
         if re.fullmatch(pattern, path):
             operation: dict[str, Any] | None = item.get(method.lower())
@@ -59,5 +65,5 @@ def check(response: httpx.Response) -> None:
 
 @cache
 def _validator(schema: str) -> jsonschema_rs.Validator:
-    components = {"components": DOCUMENT["components"]}
+    components = {"components": WITH_EXAMPLE["components"]}
     return jsonschema_rs.validator_for({**json.loads(schema), **components}, validate_formats=True)

@@ -1,34 +1,26 @@
 """Each documented status of each operation is provoked once, and answers as documented."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, UniqueConstraint
 from uuid_utils.compat import uuid7
 
 from tests import document
 from tests.conftest import MakeDatabase
+from tests.operations import CREATE, NEVER_WAS, OPERATIONS, Operation, create
 from tests.server import Server, serve
-from tests.test_tasks import TASKS, create
+from tests.test_tasks import TASKS
 
 JSON = {"Content-Type": "application/json"}
-REQUESTS = {
-    "createTask": ("POST", TASKS, {"title": "x"}),
-    "listTasks": ("GET", TASKS, None),
-    "getTask": ("GET", TASKS + "/{id}", None),
-    "updateTask": ("PATCH", TASKS + "/{id}", {"title": "x"}),
-    "deleteTask": ("DELETE", TASKS + "/{id}", None),
-    "toggleTask": ("POST", TASKS + "/{id}/toggle", None),
-}
 DOCUMENTED = [
-    (name, status)
-    for name, operation in document.operations().items()
-    for status in operation["responses"]
+    pytest.param(operation, status, id=f"{operation.name}-{status}")
+    for operation in OPERATIONS
+    for status in document.operations()[operation.name]["responses"]
 ]
-
-Send = Callable[..., httpx.Response]
 
 
 @pytest.fixture(scope="module")
@@ -46,52 +38,52 @@ def without_tables(make_database: MakeDatabase) -> Iterator[Server]:
         yield server
 
 
-def send(client: httpx.Client, name: str, id_: object, **changes: object) -> httpx.Response:
-    """Make a request that is right but for the changes."""
-    method, path, body = REQUESTS[name]
-    arguments = {"json": body, **changes} if "content" not in changes else changes
-    return client.request(method, path.replace("{id}", str(id_)), **arguments)  # type: ignore[arg-type]
+def send(client: httpx.Client, operation: Operation, **changes: Any) -> httpx.Response:
+    """Make a request about an item that is there, right but for the changes."""
+    return operation.send(client, create(client, operation.table)["id"], **changes)
 
 
-PROVOKE: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
-    "200": lambda client, name: send(client, name, create(client)["id"]),
-    "201": lambda client, name: send(client, name, None),
-    "204": lambda client, name: send(client, name, create(client)["id"]),
-    "304": lambda client, name: send(
-        client, name, create(client)["id"], headers={"If-None-Match": "*"}
+def send_once_more(client: httpx.Client, operation: Operation) -> httpx.Response:
+    """Make a request that a key stands in the way of."""
+    item = create(client, operation.table, id=str(uuid7()))
+    for constraint in operation.table.constraints:
+        if isinstance(constraint, UniqueConstraint) and operation.method == "PATCH":
+            field = constraint.columns.keys()[-1]
+            return send(client, operation, json={field: item[field]})
+    if operation.method == "DELETE":
+        for other in CREATE.values():
+            for constraint in other.table.foreign_key_constraints:
+                if constraint.referred_table is operation.table:
+                    create(client, other.table, **{constraint.columns.keys()[-1]: item["id"]})
+        return operation.send(client, item["id"])
+    return operation.send(client, "", json={**(operation.fields(client) or {}), "id": item["id"]})
+
+
+PROVOKE: dict[str, Callable[[httpx.Client, Operation], httpx.Response]] = {
+    "200": send,
+    "201": send,
+    "204": send,
+    "304": lambda client, operation: send(client, operation, headers={"If-None-Match": "*"}),
+    "400": lambda client, operation: send(client, operation, content=b"{", headers=JSON),
+    "401": lambda client, operation: operation.send(client, NEVER_WAS),
+    "404": lambda client, operation: operation.send(client, NEVER_WAS),
+    "409": send_once_more,
+    "412": lambda client, operation: send(client, operation, headers={"If-Match": '"1"'}),
+    "413": lambda client, operation: send(client, operation, content=b" " * 65537, headers=JSON),
+    "415": lambda client, operation: send(
+        client, operation, content=b"title=x", headers={"Content-Type": "text/plain"}
     ),
-    "400": lambda client, name: send(
-        client, name, create(client)["id"], content=b"{", headers=JSON
+    "422": lambda client, operation: operation.send(
+        client, "no-uuid", json={"unknown": 1}, params={"limit": 0}
     ),
-    "401": lambda client, name: send(client, name, uuid4()),
-    "404": lambda client, name: send(client, name, uuid4()),
-    "409": lambda client, name: send(
-        client, name, None, json={"title": "x", "id": create(client, id=str(uuid7()))["id"]}
-    ),
-    "412": lambda client, name: send(
-        client, name, create(client)["id"], headers={"If-Match": '"1"'}
-    ),
-    "413": lambda client, name: send(
-        client, name, create(client)["id"], content=b" " * 65537, headers=JSON
-    ),
-    "415": lambda client, name: send(
-        client,
-        name,
-        create(client)["id"],
-        content=b"title=x",
-        headers={"Content-Type": "text/plain"},
-    ),
-    "422": lambda client, name: send(
-        client, name, "no-uuid", json={"title": 1}, params={"limit": 0}
-    ),
-    "500": lambda client, name: send(client, name, uuid4()),
-    "503": lambda client, name: send(client, name, uuid4()),
+    "500": lambda client, operation: operation.send(client, NEVER_WAS),
+    "503": lambda client, operation: operation.send(client, NEVER_WAS),
 }
 
 
-@pytest.mark.parametrize(("name", "status"), DOCUMENTED)
+@pytest.mark.parametrize(("operation", "status"), DOCUMENTED)
 def test_a_documented_status_is_provoked_and_keeps_to_its_schema(
-    name: str,
+    operation: Operation,
     status: str,
     server: Server,
     without_database: Server,
@@ -101,7 +93,9 @@ def test_a_documented_status_is_provoked_and_keeps_to_its_schema(
     servers = {"500": without_tables, "503": without_database}
     speaker = None if status == "401" else owner
     with servers.get(status, server).client(speaker) as client:
-        response = PROVOKE[status](client, name)  # the client validates it against the document
+        response = PROVOKE[status](
+            client, operation
+        )  # the client validates it against the document
 
     assert str(response.status_code) == status, response.text
 

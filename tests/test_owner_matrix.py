@@ -1,102 +1,13 @@
-"""Who may do what: every operation of every resource, for nobody, the owner and a stranger.
+"""Who may do what: every operation of every resource, for nobody, the owner and a stranger."""
 
-The operations are read from the application's own document, so a new resource is in here by itself.
-"""
-
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
-from sqlmodel import SQLModel
 
-from app.config import Settings
-from app.main import create_app
 from tests import example
+from tests.operations import NEVER_WAS, OPERATIONS, Operation, create
 
-NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation of a resource."""
-
-    name: str
-    method: str
-    path: str
-    collection: str
-    table: Table
-    body: dict[str, Any] | None
-
-    def send(self, client: httpx.Client, id_: str) -> httpx.Response:
-        """Do it to the item with this id, or to the collection."""
-        body = self.body and {**self.body, **self.keys(client)}
-        return client.request(self.method, self.path.replace("{id}", id_), json=body)
-
-    def keys(self, client: httpx.Client) -> dict[str, str]:
-        """The fields of the body that are new each time, or refer to something of the client's."""
-        keys = {}
-        for constraint in self.table.constraints:
-            if isinstance(constraint, UniqueConstraint):
-                keys[constraint.columns.keys()[-1]] = uuid4().hex
-            if isinstance(constraint, ForeignKeyConstraint):
-                other = CREATE[constraint.referred_table.name].send(client, "")
-                keys[constraint.columns.keys()[-1]] = other.json().get("id", NEVER_WAS)
-        return {field: value for field, value in keys.items() if field in (self.body or {})}
-
-
-def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """Return a value that fits a schema of a field."""
-    variant = schema.get("anyOf", [schema])[0]
-    if "$ref" in variant:
-        return example_of(schemas[variant["$ref"].rpartition("/")[2]], schemas)
-    for values in ("examples", "enum"):
-        if values in variant:
-            return variant[values][0]
-    least = variant.get("minimum", 1)
-    examples = {
-        "date": "2026-11-22",
-        "uuid": NEVER_WAS,
-        "string": "x" * max(1, variant.get("minLength", 1)),
-        "integer": int(least),
-        "number": least,
-        "boolean": True,
-    }
-    for kind in (variant.get("format"), variant.get("type")):
-        if kind in examples:
-            return examples[kind]
-    raise NotImplementedError(f"give the field an example: {schema}")
-
-
-def operations() -> list[Operation]:
-    """All operations of all resources."""
-    document = example.add_to(create_app(Settings.model_construct())).openapi()
-    schemas = document["components"]["schemas"]
-    found = []
-    for path, methods in document["paths"].items():
-        collection = path.partition("/{id}")[0]
-        creates = document["paths"][collection]["post"]["operationId"]
-        table = SQLModel.metadata.tables[creates.removeprefix("create").lower()]
-        for method, operation in methods.items():
-            body = None
-            if "requestBody" in operation:
-                reference = operation["requestBody"]["content"]["application/json"]["schema"]
-                schema = schemas[reference["$ref"].rpartition("/")[2]]
-                names = schema.get("required", schema["properties"])
-                body = {name: example_of(schema["properties"][name], schemas) for name in names}
-            name = operation["operationId"]
-            found.append(Operation(name, method.upper(), path, collection, table, body))
-    return found
-
-
-OPERATIONS = operations()
-CREATE = {
-    operation.table.name: operation
-    for operation in OPERATIONS
-    if operation.name.startswith("create")
-}
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
 
@@ -114,10 +25,7 @@ def headers(response: httpx.Response) -> dict[str, str]:
 @pytest.fixture
 def item(alice: httpx.Client, operation: Operation) -> dict[str, Any]:
     """An item that belongs to Alice."""
-    response = CREATE[operation.table.name].send(alice, "")
-    assert response.status_code == 201
-    created: dict[str, Any] = response.json()
-    return created
+    return create(alice, operation.table)
 
 
 def test_every_route_of_the_api_is_in_the_matrix() -> None:
@@ -183,7 +91,7 @@ def test_for_a_stranger_there_is_nothing_and_nothing_changes(
 def test_a_stranger_sees_just_their_own(
     operation: Operation, item: dict[str, Any], alice: httpx.Client, bob: httpx.Client
 ) -> None:
-    own = CREATE[operation.table.name].send(bob, "").json()
+    own = create(bob, operation.table)
 
     assert stored(alice, operation)["items"] == [item]
     assert stored(bob, operation)["items"] == [own]

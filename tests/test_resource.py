@@ -105,6 +105,12 @@ class TestFields:
 
         assert (milestone["status"], milestone["due"]) == ("planned", None)
 
+    def test_take_a_whole_number_in_any_form(self, alice: httpx.Client) -> None:
+        milestone = reach(alice, weight=17.0)
+        changed = alice.patch(f"{MILESTONES}/{milestone['id']}", json={"weight": 18.0})
+
+        assert (milestone["weight"], changed.json()["weight"]) == (17, 18)
+
     def test_are_changed_one_by_one_and_cleared_with_null(self, alice: httpx.Client) -> None:
         milestone = reach(alice, due="2026-11-22")
         item = f"{MILESTONES}/{milestone['id']}"

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, get_args
 from uuid import UUID
 
-from pydantic import MISSING, BaseModel, ConfigDict
+from pydantic import MISSING, BaseModel, ConfigDict, model_validator
 from pydantic import Field as PydanticField
 from sqlalchemy import Column, Index, String, Table, UniqueConstraint, event
 from sqlalchemy.orm import Mapper
@@ -84,10 +84,25 @@ def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
         Index(f"ix_{table.name}_by_{field}", table.c.owner_id, *columns)
 
 
-class CreateSchema(BaseModel):
-    """Base of what clients send to create a row. An unknown field is refused."""
+class RequestSchema(BaseModel):
+    """Base of what clients send. An unknown field is refused."""
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, body: object) -> object:
+        """Take 1.0 for 1: to JSON Schema it is an integer, to Pydantic it is none."""
+        if not isinstance(body, dict):
+            return body
+        return {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in body.items()
+        }
+
+
+class CreateSchema(RequestSchema):
+    """Base of what clients send to create a row."""
 
     id: Annotated[
         NewId | MISSING,
@@ -98,13 +113,11 @@ class CreateSchema(BaseModel):
     ] = MISSING
 
 
-class UpdateSchema(BaseModel):
-    """Base of what clients send to change a row. An unknown field is refused.
+class UpdateSchema(RequestSchema):
+    """Base of what clients send to change a row.
 
     A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
     """
-
-    model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
 
 class ReadSchema(BaseModel):
