@@ -23,11 +23,12 @@ serve:
 test *arguments:
     {{ run }} pytest --numprocesses=auto --dist=worksteal "$@"
 
-# Check format, lint, types, pinned versions, and openapi.json and migrations against the code
+# Check format, lint, types, dependencies, and openapi.json and migrations against the code
 check:
     {{ run }} ruff format --check || (echo "run: uv run ruff format" >&2; exit 1)
     {{ run }} ruff check
     {{ run }} mypy
+    {{ run }} deptry .
     {{ run }} python .ci/pins.py --check
     {{ run }} python -m app.openapi --check
     {{ run }} python -m tests.openapi.lint
