@@ -35,6 +35,10 @@ check:
     {{ run }} python -m tests.openapi.breaking
     {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
 
+# Look up all pinned versions at osv.dev, where known vulnerabilities are
+audit:
+    uv audit --preview-features audit-command || (echo "if versions are named: just lock, then just test; else api.osv.dev could not be asked" >&2; exit 1)
+
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
     {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
