@@ -39,6 +39,10 @@ check:
 audit:
     uv audit --preview-features audit-command || (echo "if versions are named: just lock, then just test; else api.osv.dev could not be asked" >&2; exit 1)
 
+# Change the code, one spot at a time, and name what no test notices: just mutants app/api/etags.py
+mutants *paths:
+    @uv run --quiet --group mutants python -m app.db.embedded --scratch python .ci/mutants.py "$@"
+
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
     {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
