@@ -115,3 +115,11 @@ def test_a_method_that_is_not_there_is_told_which_are(
 
     assert response.status_code == 405
     assert set(response.headers["allow"].split(", ")) == allowed
+
+
+def test_no_other_error_names_methods(alice: httpx.Client) -> None:
+    json = {"Content-Type": "application/json"}
+    response = alice.post(TASKS, content=b" " * 65_537, headers=json)
+
+    assert response.status_code == 413
+    assert "allow" not in response.headers
