@@ -1,10 +1,11 @@
 """Every response has an id, forbids caching, and can be read by pages of the allowed origins."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import UUID
 
 import httpx
 import pytest
+from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
 from tests.conftest import Logs
@@ -26,6 +27,14 @@ def open_server(database: URL) -> Iterator[Server]:
         @server.app.get("/fails")
         async def fails() -> None:
             raise ZeroDivisionError("a secret")
+
+        @server.app.get("/breaks")
+        async def breaks() -> StreamingResponse:
+            async def parts() -> AsyncIterator[bytes]:
+                yield b"a part"
+                raise ZeroDivisionError
+
+            return StreamingResponse(parts())
 
         yield server
 
@@ -62,6 +71,13 @@ def test_an_unexpected_error_tells_nothing(open_server: Server, logs: Logs) -> N
     (error,) = [entry for entry in logs if entry["log_level"] == "error"]
     assert "ZeroDivisionError: a secret" in error["exception"]
     assert error["request_id"] == response.headers["x-request-id"]
+
+
+def test_an_error_within_a_response_breaks_it_off(open_server: Server, logs: Logs) -> None:
+    with open_server.client("alice") as client, pytest.raises(httpx.RemoteProtocolError):
+        client.get("/breaks")
+
+    assert [entry.get("status") for entry in logs] == [200]
 
 
 @pytest.mark.parametrize(
