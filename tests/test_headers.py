@@ -8,7 +8,9 @@ import pytest
 from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
+from app.db.engine import DatabaseUnavailableError
 from tests.conftest import Logs
+from tests.process import wait_until
 from tests.server import Server, serve
 
 pytestmark = pytest.mark.plain
@@ -16,7 +18,14 @@ pytestmark = pytest.mark.plain
 TASKS = "/api/v1/tasks"
 TASK = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
 PAGE = "https://app.example.com"
-PATHS = [(TASKS, 200), (f"{TASKS}?limit=0", 422), (TASK, 404), ("/nowhere", 404)]
+PATHS = [
+    (TASKS, 200),
+    (f"{TASKS}?limit=0", 422),
+    (TASK, 404),
+    ("/nowhere", 404),
+    ("/fails", 500),
+    ("/unavailable", 503),
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +36,10 @@ def open_server(database: URL) -> Iterator[Server]:
         @server.app.get("/fails")
         async def fails() -> None:
             raise ZeroDivisionError("a secret")
+
+        @server.app.get("/unavailable")
+        async def unavailable() -> None:
+            raise DatabaseUnavailableError
 
         @server.app.get("/breaks")
         async def breaks() -> StreamingResponse:
@@ -39,7 +52,12 @@ def open_server(database: URL) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize(("path", "status"), [*PATHS, ("/fails", 500)])
+def lines(logs: Logs, request_id: str) -> Logs:
+    """What was logged when a request had been answered: one line."""
+    return [e for e in logs if e["event"] == "request" and e["request_id"] == request_id]
+
+
+@pytest.mark.parametrize(("path", "status"), PATHS)
 def test_every_response_has_them(open_server: Server, path: str, status: int) -> None:
     with open_server.client("alice") as client:
         response = client.get(path, headers={"Origin": PAGE})
@@ -73,11 +91,26 @@ def test_an_unexpected_error_tells_nothing(open_server: Server, logs: Logs) -> N
     assert error["request_id"] == response.headers["x-request-id"]
 
 
-def test_an_error_within_a_response_breaks_it_off(open_server: Server, logs: Logs) -> None:
-    with open_server.client("alice") as client, pytest.raises(httpx.RemoteProtocolError):
-        client.get("/breaks")
+@pytest.mark.parametrize(("path", "status"), PATHS)
+def test_what_the_server_fails_to_answer_is_logged_as_a_warning(
+    open_server: Server, logs: Logs, owner: str, path: str, status: int
+) -> None:
+    with open_server.client("alice") as client:
+        client.get(path, headers={"X-Request-ID": owner})
+    wait_until(lambda: bool(lines(logs, owner)))
 
-    assert [entry.get("status") for entry in logs] == [200]
+    (line,) = lines(logs, owner)
+    level = "warning" if status >= 500 else "info"
+    assert (line["status"], line["log_level"]) == (status, level)
+
+
+def test_an_error_within_a_response_breaks_it_off(
+    open_server: Server, logs: Logs, owner: str
+) -> None:
+    with open_server.client("alice") as client, pytest.raises(httpx.RemoteProtocolError):
+        client.get("/breaks", headers={"X-Request-ID": owner})
+
+    assert [line["status"] for line in lines(logs, owner)] == [200]
 
 
 @pytest.mark.parametrize(
