@@ -94,9 +94,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
     )
     app.state.settings = settings
-    app.include_router(health.router)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
+    app.include_router(health.router)
     if refusal:
         app.add_middleware(RefuseToStart, reason=refusal)
     return app
