@@ -102,7 +102,8 @@ def test_an_id_that_is_no_uuid_is_refused(alice: httpx.Client, bad: str) -> None
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        *(("limit", value) for value in ["0", "-1", "101", str(2**63), "abc", "", "1.5"]),
+        *(("limit", value) for value in ["0", "-1", "101", str(2**63), "abc", "", "1.5", "5.0"]),
+        *(("limit", value) for value in [" 5", "+5", "05", "1_0", "5e0"]),
         *(("sort", value) for value in ["", "title", "owner_id", "created_at,id", "-", "--id"]),
         *(("completed", value) for value in ["", "yes", "1", "True", "null"]),
         *(("cursor", value) for value in ["", "x", "A" * 31, "A" * 33, "=" * 32, "é" * 32]),

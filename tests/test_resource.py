@@ -477,6 +477,24 @@ class TestDeclarations:
         with pytest.raises(TypeError, match=f"cannot be .*ed by {field}"):
             document(model)
 
+    def test_with_the_name_of_another_parameter_are_refused(self) -> None:
+        class Ballot(Owned, table=True):
+            filterable: ClassVar[tuple[str, ...]] = ("limit",)
+
+            limit: Integer
+
+        with pytest.raises(TypeError, match="cannot be filtered by limit"):
+            document(Ballot)
+
+    def test_to_sort_by_that_are_not_shown_are_refused(self) -> None:
+        class Secret(Owned, table=True):
+            sortable: ClassVar[tuple[str, ...]] = ("created_at", "rank")
+
+            rank: Integer
+
+        with pytest.raises(TypeError, match="cannot be sorted by rank"):
+            document(Secret)
+
     def test_that_hold_beyond_one_owner_are_refused(self) -> None:
         with pytest.raises(TypeError, match=r"globe.name .* without owner_id"):
 

@@ -122,6 +122,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             crud=crud,
         )
         self.router: OwnedRouter = router
+        self.list_parameters = list_parameters(model, read_schema)
         self.page_schema = page_schema(f"{model.__name__}Page", read_schema)
         self.primary_key_names.remove("owner_id")  # it comes with the request, not in the path
 
@@ -167,7 +168,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             )
             return self.page_schema.of(rows, parameters)
 
-        get_page.__annotations__["parameters"] = Annotated[list_parameters(self.model), Query()]
+        get_page.__annotations__["parameters"] = Annotated[self.list_parameters, Query()]
         return get_page
 
     def _update_item(self) -> Endpoint:

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictInt,
     create_model,
 )
 from sqlalchemy import BigInteger, Column, Date, Integer
@@ -82,6 +83,14 @@ def _value(number: int, column: Column[Any]) -> datetime | date | int | None:
     return from_microseconds(number)
 
 
+def _boolean(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text, text)
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if re.fullmatch("0|-?[1-9][0-9]{0,18}", text) else text
+
+
 class ListParameters(BaseModel):
     """What every list can be asked for. `list_parameters` adds what a model declares."""
 
@@ -91,13 +100,14 @@ class ListParameters(BaseModel):
 
     sort: str
     limit: Annotated[
-        int,
+        StrictInt,
         Field(
             ge=1,
             le=100,
             description="The most items on the page.",
             json_schema_extra={"format": "int32"},
         ),
+        BeforeValidator(_integer),
     ] = 50
     cursor: Annotated[
         Cursor | MISSING,
@@ -120,14 +130,6 @@ class ListParameters(BaseModel):
         if self.cursor is MISSING:
             return None
         return decode_cursor(self.cursor, self.columns[self.sort.removeprefix("-")])
-
-
-def _boolean(text: str) -> bool | str:
-    return {"true": True, "false": False}.get(text, text)
-
-
-def _integer(text: str) -> int | str:
-    return int(text) if re.fullmatch("0|-?[1-9][0-9]{0,18}", text) else text
 
 
 # Pydantic takes "yes", "on" and "1" for true as well, and " 1.0" for 1.
@@ -157,12 +159,18 @@ def _refuse_other_kinds(
             raise TypeError(f"{model.__name__} cannot be {use} by {field}: it is none of {names}")
 
 
-def list_parameters(model: type[Owned]) -> type[ListParameters]:
+def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[ListParameters]:
     """Return the query parameters of a model's list: its sort orders, filters and search.
 
     Raises:
-        TypeError: the model can be sorted or filtered by a field of a kind that is not supported.
+        TypeError: the model can be sorted or filtered by a field of a kind that is not supported,
+            or filtered by one that has the name of another parameter, or sorted by one that is not
+            shown, where a cursor could not take its value from.
     """
+    if hidden := {*model.sortable} - read_schema.model_fields.keys():
+        raise TypeError(f"{model.__name__} cannot be sorted by {', '.join(hidden)}: show it")
+    if taken := {*ListParameters.model_fields, "q"} & {*model.filterable}:
+        raise TypeError(f"{model.__name__} cannot be filtered by {', '.join(taken)}: rename it")
     _refuse_other_kinds(model, "sorted", model.sortable, (datetime, date, int))
     _refuse_other_kinds(model, "filtered", model.filterable, _FROM_TEXT)
     _refuse_other_kinds(model, "searched", model.searchable, (str,))
