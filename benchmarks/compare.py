@@ -16,6 +16,7 @@ from benchmarks.dataset import Dataset, Row, filled_databases
 from benchmarks.distance import distant
 from benchmarks.measure import Cost, Runner, only
 from benchmarks.report import Table, comparison
+from benchmarks.resources import compare_resources
 from benchmarks.servers import serving, start_up_seconds
 from benchmarks.turns import Measure, take_turns
 from tests.wire import Wire
@@ -53,6 +54,7 @@ async def compare(options: Options) -> None:
         with filled_databases(sizes, lambda more: progress.advance(loading, more)) as [dataset]:
             tables = [
                 *await _operations(dataset, options, progress),
+                await compare_resources(dataset.url, options.rounds, progress),
                 *await _far_away(dataset, progress),
                 await _start_up(dataset, options, progress),
                 await _workers(dataset, options, progress),

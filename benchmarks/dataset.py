@@ -103,22 +103,26 @@ def _indexes_and_checks_afterwards(connection: psycopg.Connection) -> Iterator[N
 
     The checks are made for what is written from then on. That the tasks here pass them is known.
     """
+    # Those that lead to the table rest on its key, so they go first and come last.
     constraints = connection.execute(
-        "SELECT conname, pg_get_constraintdef(oid) || CASE contype WHEN 'c' THEN ' NOT VALID'"
-        " ELSE '' END FROM pg_constraint WHERE conrelid = 'task'::regclass AND contype <> 'n'"
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
+        " || CASE contype WHEN 'c' THEN ' NOT VALID' ELSE '' END FROM pg_constraint"
+        " WHERE 'task'::regclass IN (conrelid, confrelid) AND contype <> 'n'"
+        " ORDER BY confrelid = 'task'::regclass"
     ).fetchall()
     indexes = connection.execute(
         "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
         " WHERE indrelid = 'task'::regclass AND NOT indisprimary"
     ).fetchall()
-    for name, _ in constraints:
-        connection.execute(SQL("ALTER TABLE task DROP CONSTRAINT {}").format(Identifier(name)))
+    alter = SQL("ALTER TABLE {} {} CONSTRAINT {} ")
+    for table, name, _ in reversed(constraints):
+        connection.execute(alter.format(Identifier(table), SQL("DROP"), Identifier(name)))
     for name, _ in indexes:
         connection.execute(SQL("DROP INDEX {}").format(Identifier(name)))
     yield
     connection.execute("SET maintenance_work_mem = '1GB'")
-    for name, definition in constraints:
-        statement = SQL("ALTER TABLE task ADD CONSTRAINT {} ").format(Identifier(name))
+    for table, name, definition in constraints:
+        statement = alter.format(Identifier(table), SQL("ADD"), Identifier(name))
         connection.execute(statement + SQL(definition))
     for _, definition in indexes:
         connection.execute(SQL(definition))
