@@ -25,10 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from app.db.compiled import OwnerMissingError
 from app.db.crud import OwnedCRUD
 from app.db.engine import Database
 from app.db.session import OwnedSession
-from app.db.statements import OwnerMissingError
 from app.models.task import Task, TaskRead
 from tests.server import Server
 from tests.test_tasks import create

@@ -12,9 +12,9 @@ from sqlmodel import SQLModel, col
 
 from app.api.crud_router import owned_crud_router
 from app.api.identity import current_owner
+from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
 from app.db.crud import OwnedCRUD
 from app.db.engine import Database
-from app.db.statements import OWNER, OwnerMissingError, Statement
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
@@ -62,7 +62,7 @@ def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(
 )
 def test_a_statement_that_does_not_bind_the_owner_cannot_be_made(statement: Any) -> None:
     with pytest.raises(OwnerMissingError):
-        Statement(statement)
+        CompiledStatement(statement)
 
 
 @pytest.mark.parametrize(

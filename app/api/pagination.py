@@ -21,7 +21,7 @@ from pydantic import (
 )
 from sqlalchemy import BigInteger, Column, Date, Integer
 
-from app.db.crud import Position
+from app.db.statements import Position
 from app.models.fields import Text, bare_type, declared_type
 from app.models.owned import Owned, ReadSchema
 from app.models.time import from_microseconds, to_microseconds

@@ -9,9 +9,9 @@ from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
 from psycopg.errors import ForeignKeyViolation, RestrictViolation, UniqueViolation
 from sqlalchemy import URL
 
+from app.db.compiled import DIALECT, OWNER, CompiledStatement, Row
 from app.db.connections import Connector, InterruptibleConnection
 from app.db.pool import Pool
-from app.db.statements import DIALECT, OWNER, Row, Statement
 
 ResultT = TypeVar("ResultT")
 Work = Callable[[InterruptibleConnection], Awaitable[ResultT]]
@@ -129,7 +129,11 @@ class OwnedConnection:
         self._owner = owner
 
     async def rows(
-        self, statement: Statement, parameters: Mapping[str, Any], *, repeatable: bool = False
+        self,
+        statement: CompiledStatement,
+        parameters: Mapping[str, Any],
+        *,
+        repeatable: bool = False,
     ) -> list[Row]:
         """Run a statement in one round trip, and return its rows.
 

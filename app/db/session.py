@@ -8,8 +8,8 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.orm import with_loader_criteria
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 
+from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
 from app.db.engine import OwnedConnection
-from app.db.statements import OWNER, OwnerMissingError, Statement
 from app.models.owned import Owned
 
 
@@ -37,7 +37,9 @@ class OwnedSession:
             with_loader_criteria(model, lambda it: it.owner_id == OWNER, include_aliases=True)
             for model in _models(Owned)
         )
-        rows = await self._connection.rows(Statement(query.options(*mine)), {}, repeatable=True)
+        rows = await self._connection.rows(
+            CompiledStatement(query.options(*mine)), {}, repeatable=True
+        )
         names = list(rows[0]) if rows else []
         return IteratorResult(SimpleResultMetaData(names), (tuple(row.values()) for row in rows))
 
