@@ -229,7 +229,14 @@ the ratios within a round.
 GROWTH = "Latency. The tasks are taken at random."
 DEPTH = "Latency of a page of the list of the richest."
 OPEN = "Latency of the first page of the list of the richest."
-SEARCH = "Latency of the first page, the newest tasks first, and the status of the answer."
+SEARCH = (
+    "Latency of the first page, the newest tasks first, and the status of the answer. A "
+    "search looks at the owner's tasks in the order of the list, until the page is full. For "
+    "an owner with a thousand that is a fraction of a millisecond, and no other owner's task "
+    "is looked at. An index for parts of words (`pg_trgm`) would be one over the tasks of all "
+    "owners: each write would pay for it, short words would not profit, and a common word "
+    "would be looked up in everybody's."
+)
 PLANS = (
     "The statements that the application sent, explained with the values that it sent, and for any"
     " values, which is what PostgreSQL may choose for a prepared statement. Pages are those of the"
