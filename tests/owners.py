@@ -22,7 +22,7 @@ def unowned(statements: Iterable[str]) -> list[str]:
 def _is_unowned(statement: str) -> bool:
     tables = [name for name, table in SQLModel.metadata.tables.items() if "owner_id" in table.c]
     named = re.findall(
-        rf'(?:(?<![\w.])|(?<=public\.))"?\b(?:{"|".join(tables)})\b"?(?!"?\.)', statement
+        rf'(?:(?<![\w.])(?<!AS )|(?<=public\.))"?\b(?:{"|".join(tables)})\b"?(?!"?\.)', statement
     )
     conditions = len(_OF_ONE_OWNER.findall(statement))
     if _FOR_ONE_OWNER.match(statement):

@@ -30,6 +30,7 @@ class CompiledStatement:
 
     Args:
         source: a statement of FastCRUD or SQLAlchemy.
+        dialect: how it is written.
 
     Attributes:
         text: the SQL, with the parameters as psycopg names them.
@@ -38,8 +39,8 @@ class CompiledStatement:
         OwnerMissingError: ``source`` does not bind `OWNER`.
     """
 
-    def __init__(self, source: Select[Any] | UpdateBase) -> None:
-        compiled = source.compile(dialect=DIALECT)
+    def __init__(self, source: Select[Any] | UpdateBase, dialect: Dialect = DIALECT) -> None:
+        compiled = source.compile(dialect=dialect)
         if not isinstance(compiled, SQLCompiler) or OWNER.key not in compiled.binds:
             raise OwnerMissingError(source)
         variables = {key: None for key, bind in compiled.binds.items() if bind.required}
@@ -81,6 +82,8 @@ class CompiledStatement:
     def _learn(self, columns: Sequence[Column]) -> None:
         """Find out what the columns are called, and how their values are converted."""
         self._names = [column.name for column in columns]
+        if len(set(self._names)) != len(self._names):
+            raise ValueError(f"two columns have the same name: {', '.join(self._names)}")
         for column, type_ in zip(columns, self._types, strict=True):
             convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, column.type_code)
             if convert:

@@ -1,25 +1,32 @@
 """What FastCRUD's own reads run in: a session that reaches the rows of one owner."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import ColumnClause, IteratorResult, Result, Select, TextClause
+from sqlalchemy import (
+    ColumnClause,
+    IteratorResult,
+    Result,
+    Select,
+    TableClause,
+    UpdateBase,
+)
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialectAsync_psycopg
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.result import SimpleResultMetaData
-from sqlalchemy.orm import with_loader_criteria
-from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
+from sqlalchemy.sql.visitors import iterate
+from sqlmodel import SQLModel
 
 from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
 from app.db.engine import OwnedConnection
-from app.models.owned import Owned
 
 
 class OwnedSession:
     """Runs queries on behalf of one owner, as FastCRUD asks an ``AsyncSession`` to.
 
-    A policy of FastCRUD covers one model. Here the owner becomes a condition on every owned model
-    of a query, joined ones and those of subqueries too (SQLAlchemy, "Adding global WHERE / ON
-    criteria"). SQL in text is refused: what is in it cannot be known, and an OR in it would undo
-    the conditions beside it.
+    A policy of FastCRUD covers one model. Here each owned table of a query is written as the rows
+    of it that the owner has, wherever the query names it, so that no condition, join or subquery
+    gets beyond them. SQL in text is refused, because what is in it cannot be known. (A function
+    that takes SQL or the name of a table as a value, such as ``query_to_xml``, is not recognized.)
     """
 
     def __init__(self, connection: OwnedConnection) -> None:
@@ -29,17 +36,13 @@ class OwnedSession:
         """Run a query and return its result.
 
         Raises:
-            OwnerMissingError: it is no query, or one of no owned model, or has SQL in text.
+            OwnerMissingError: it is no query, or one of no owned table, or has SQL in text.
         """
-        if not isinstance(query, Select) or any(map(_is_text, iterate(query))):
+        parts = iterate(query)
+        if not isinstance(query, Select) or any(isinstance(part, UpdateBase) for part in parts):
             raise OwnerMissingError(query)
-        mine = (
-            with_loader_criteria(model, lambda it: it.owner_id == OWNER, include_aliases=True)
-            for model in _models(Owned)
-        )
-        rows = await self._connection.rows(
-            CompiledStatement(query.options(*mine)), {}, repeatable=True
-        )
+        statement = CompiledStatement(query, _OF_ONE_OWNER)
+        rows = await self._connection.rows(statement, {}, repeatable=True)
         names = list(rows[0]) if rows else []
         return IteratorResult(SimpleResultMetaData(names), (tuple(row.values()) for row in rows))
 
@@ -48,15 +51,35 @@ class OwnedSession:
         return (await self.execute(query)).scalar()
 
 
-def _is_text(part: ExternallyTraversible) -> bool:
-    if isinstance(part, ColumnClause):
-        return part.is_literal and part.name != "*"  # that of count(*)
-    return isinstance(part, TextClause)
+class _OneOwnerCompiler(PGCompiler_psycopg):
+    """Writes an owned table as the rows of it that the owner has, and no SQL that is text."""
+
+    def visit_table(self, table: TableClause, *arguments: Any, **options: Any) -> str:
+        name: str = super().visit_table(table, *arguments, **options)  # type: ignore[no-untyped-call]
+        known = SQLModel.metadata.tables.get(table.name)
+        if not options.get("asfrom") or known is None or "owner_id" not in known.c:
+            return name
+        mine = f"(SELECT * FROM {name} WHERE owner_id = {self.process(OWNER)})"  # noqa: S608 - no input
+        alias = options.get("enclosing_alias")
+        has_alias = alias is not None and alias.element is table
+        return mine if has_alias else f"{mine} AS {self.preparer.quote(table.name)}"
+
+    def visit_column(self, column: ColumnClause[Any], *arguments: Any, **options: Any) -> str:
+        if column.is_literal and column.name != "*":  # that of count(*)
+            raise OwnerMissingError(column)
+        text: str = super().visit_column(column, *arguments, **options)
+        return text
+
+    def _refuse(self, *text: Any, **_: Any) -> NoReturn:
+        raise OwnerMissingError(text)
+
+    visit_textclause = visit_custom_op_binary = visit_custom_op_unary_operator = _refuse
+    get_statement_hint_text = get_select_hint_text = _refuse
 
 
-def _models(base: type[Owned]) -> Iterator[type[Owned]]:
-    """The tables that derive from a class."""
-    for model in base.__subclasses__():
-        if hasattr(model, "__table__"):
-            yield model
-        yield from _models(model)
+class _OneOwnerDialect(PGDialectAsync_psycopg):
+    statement_compiler = _OneOwnerCompiler
+    supports_statement_cache = True
+
+
+_OF_ONE_OWNER: Dialect = _OneOwnerDialect()  # type: ignore[no-untyped-call]
