@@ -18,7 +18,7 @@ from app.api.limits import BodyLimit
 from app.api.request_log import RequestLog
 from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, SettingsError, load
-from app.db.engine import Database
+from app.db.database import Database
 
 RESOURCES = [
     "tasks",

@@ -32,7 +32,7 @@ from sqlmodel import SQLModel, col
 
 from app.db.compiled import OwnerMissingError
 from app.db.crud import OwnedCRUD
-from app.db.engine import Database
+from app.db.database import Database
 from app.db.session import OwnedSession
 from app.models.task import Task, TaskRead
 from tests.server import Server

@@ -207,6 +207,41 @@ def test_who_waited_long_for_a_connection_still_has_time_to_use_it(
             assert second.result() - first.result() > 0.4
 
 
+def test_a_column_that_a_migration_changes_meanwhile_is_no_error(
+    make_database: MakeDatabase, owner: str
+) -> None:
+    url = migrated(make_database())
+    with serve(url) as server, server.client(owner) as alice, connect(url) as connection:
+        task = create(alice)
+        item = f"{TASKS}/{task['id']}"
+        for _ in range(10):  # until the statements are prepared
+            assert alice.get(item).json() == task
+            task = alice.post(f"{item}/toggle").json()
+
+        connection.execute("ALTER TABLE task ALTER COLUMN title TYPE varchar(300)")
+
+        assert alice.get(item).json() == task
+        toggled = alice.post(f"{item}/toggle").json()
+        assert toggled["completed"] is not task["completed"]
+        with server.wire.recording() as sent:
+            assert alice.get(item).json() == toggled
+        assert sent.round_trips == 1
+
+
+def test_a_standby_is_an_outage_and_left_as_soon_as_it_is_none(
+    make_database: MakeDatabase, owner: str
+) -> None:
+    url = migrated(make_database())
+    read_only = f"ALTER DATABASE {url.database} SET default_transaction_read_only ="
+    with serve(url) as server, server.client(owner) as alice, connect(url) as connection:
+        connection.execute(f"{read_only} on")
+        assert_unavailable(alice.post(TASKS, json={"title": "x"}))
+        assert alice.get(TASKS).status_code == 200
+        assert_unavailable(alice.post(TASKS, json={"title": "x"}))
+        connection.execute(f"{read_only} off")
+        create(alice)
+
+
 def test_a_database_that_refuses_is_not_asked_without_a_pause() -> None:
     attempts = 0
 

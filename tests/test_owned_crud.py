@@ -14,7 +14,7 @@ from app.api.crud_router import owned_crud_router
 from app.api.identity import current_owner
 from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
 from app.db.crud import OwnedCRUD
-from app.db.engine import Database
+from app.db.database import Database
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server

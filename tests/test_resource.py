@@ -1,6 +1,7 @@
 """What a model declares is kept: on the resource that the README adds."""
 
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ CURSORS = [
     "AAAAAAAA" + "_" * 24,
 ]  # fmt: skip
 
+Word = Annotated[str, StringConstraints(max_length=9, pattern=f"^({'a|' * 600}b)$")]
 NOT_A_STATUS: list[object] = [None, "PLANNED", "", "planned ", 0, [], "x"]
 NOT_A_WEIGHT: list[object] = [None, 0, 101, 2**31, 10**30, "1", 1.5, True, []]
 NOT_A_DATE: list[object] = [
@@ -43,6 +45,11 @@ BAD_FIELDS = [
     *(("task_id", value) for value in [None, "", 1, "019daf0900007000800000000000000"]),
     *(("name", value) for value in [None, "", "x" * 101]),
 ]
+NOT_TIMES: list[object] = [
+    "2026-01-01T00:00:00", "2026-01-01", "2026-01-01T00:00:00+00:00", "2026-01-01 00:00:00Z", 5,
+    "5", "9999-12-31T23:59:59-23:00", "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z",
+    "2026-01-01T24:00:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.1234567Z", 1.5, True, [],
+]  # fmt: skip
 NOT_WEIGHTS = ["", "0", "101", "01", "+1", "1.0", " 1", "1_0", "1e1", "-0", "null", "9" * 5000]
 NOT_DATES = ["", "0", "null", "2026-02-30", "0000-01-01", "20260101", "2026-01-01T00:00:00"]
 BAD_PARAMETERS = [
@@ -379,7 +386,7 @@ class TestDeclarations:
         class Shelf(Owned, table=True):
             unique: ClassVar[tuple[str, ...]] = ("name",)
 
-            name: Line
+            name: Annotated[Line, StringConstraints(max_length=100)]
 
         class Book(Owned, table=True):
             shelf_id: Annotated[Id, References("shelf")]
@@ -451,6 +458,8 @@ class TestDeclarations:
                     path="/events",
                 )
             )
+            for value in NOT_TIMES:
+                assert_problem(alice.post("/events", json={"at": value}), 422, "/body/at")
             for field, (least, most) in values.items():
                 for value in (None, most, least, None):
                     assert alice.post("/events", json={field: value}).status_code == 201
@@ -476,6 +485,65 @@ class TestDeclarations:
         )
         with pytest.raises(TypeError, match=f"cannot be .*ed by {field}"):
             document(model)
+
+    @pytest.mark.parametrize(
+        ("kind", "why"),
+        [
+            (int, "has no bounds"),
+            (Annotated[int, Field(ge=0)], "has no bounds"),
+            (int | None, "has no bounds"),
+            (str, "may have NUL"),
+            (Line, "is indexed: give it a max_length"),
+            (Annotated[Line, StringConstraints(max_length=501)], "is indexed"),
+            (IntEnum("Number", ["ONE"]), "is an enumeration, but no StrEnum"),
+        ],
+    )
+    def test_that_no_column_or_index_can_hold_are_refused(self, kind: object, why: str) -> None:
+        namespace = {
+            "__annotations__": {"value": kind},
+            "__module__": __name__,
+            "filterable": ("value",),
+        }
+        with pytest.raises(TypeError, match=rf"boundless\w+\.value {why}"):
+            type(f"Boundless{uuid4().hex}", (Owned,), namespace, table=True)
+
+    def test_may_have_names_that_are_used_elsewhere(self, make_database: MakeDatabase) -> None:
+        class Price(Owned, table=True):
+            filterable: ClassVar[tuple[str, ...]] = ("after_id", "where")
+
+            after_id: Integer
+            where: Integer
+            bound_is_there: Word
+
+        class PriceCreate(CreateSchema):
+            after_id: Integer
+            where: Integer
+            bound_is_there: Word
+
+        class PriceRead(ReadSchema):
+            after_id: Integer
+            where: Integer
+            bound_is_there: Word
+
+        with serve(migrated(make_database())) as server, server.client("alice") as alice:
+            server.app.include_router(
+                owned_crud_router(
+                    model=Price,
+                    create_schema=PriceCreate,
+                    update_schema=UpdateSchema,
+                    read_schema=PriceRead,
+                    owner=current_owner,
+                    path="/prices",
+                )
+            )
+            price = {"after_id": 1, "where": 2, "bound_is_there": "b"}
+            made = [alice.post("/prices", json=price).json()["id"] for _ in range(3)]
+            alice.post("/prices", json={**price, "where": 3})
+            shown = pages(alice, "/prices", sort="created_at", limit=1, after_id=1, where=2)
+            assert [item["id"] for item in shown] == made
+            # The message has the pattern, and so is longer than a detail may be.
+            refused = alice.post("/prices", json={**price, "bound_is_there": "x"})
+            assert_problem(refused, 422, "/body/bound_is_there")
 
     def test_with_the_name_of_another_parameter_are_refused(self) -> None:
         class Ballot(Owned, table=True):

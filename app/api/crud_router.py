@@ -12,7 +12,7 @@ from app.api.etags import IfMatch, IfNoneMatch, etag, is_current, tagged, versio
 from app.api.pagination import ListParameters, Page, list_parameters, page_schema
 from app.api.problems import documented
 from app.db.crud import OwnedCRUD
-from app.db.engine import Database
+from app.db.database import Database
 from app.models.constraints import is_referred_to
 from app.models.fields import Id
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
@@ -27,8 +27,7 @@ class OwnedRouter(APIRouter):
     """A router whose routes reach the rows of one owner.
 
     Attributes:
-        owned: the dependency that gives a route the `OwnedCRUD` of whoever is asking. It is the
-            only way from a route to the database.
+        owned: the dependency that gives a route the `OwnedCRUD` of whoever is asking.
         name: what the resource is called, and the tag of its operations.
         description: what it is, as its model says.
     """
@@ -94,8 +93,9 @@ def found(row: RowT | None) -> RowT:
 
 def shown(row: RowT | None, response: Response) -> RowT:
     """Return a row, and give the response its entity tag, or answer 404."""
-    response.headers["ETag"] = etag(found(row))
-    return found(row)
+    item = found(row)
+    response.headers["ETag"] = etag(item)
+    return item
 
 
 class _OwnedEndpointCreator(EndpointCreator):
@@ -129,7 +129,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def _create_item(self) -> Endpoint:
         async def create(
             item: BaseModel,
-            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.router.owned)],
             request: Request,
             response: Response,
         ) -> ReadSchema:
@@ -143,7 +143,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def _read_item(self) -> Endpoint:
         async def get(
             id_: ItemId,
-            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.router.owned)],
             response: Response,
             if_none_match: IfNoneMatch = None,
         ) -> ReadSchema | Response:
@@ -157,7 +157,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def _read_items(self) -> Endpoint:
         async def get_page(
             parameters: ListParameters,
-            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.router.owned)],
         ) -> Page[Any]:
             rows = await owned.get_page(
                 sort=parameters.sort,
@@ -175,7 +175,7 @@ class _OwnedEndpointCreator(EndpointCreator):
         async def update(
             id_: ItemId,
             item: BaseModel,
-            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.router.owned)],
             response: Response,
             if_match: IfMatch = None,
         ) -> ReadSchema:
@@ -188,7 +188,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def _delete_item(self) -> Endpoint:
         async def delete(
             id_: ItemId,
-            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.session)],
+            owned: Annotated[OwnedCRUD[ReadSchema], Depends(self.router.owned)],
             if_match: IfMatch = None,
         ) -> None:
             found(await owned.delete(id_, versions(if_match)))

@@ -14,7 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.api.problems import problem
 from app.db.crud import ReferencedError, RowChangedError
-from app.db.engine import BrokenReferenceError, DatabaseUnavailableError, DuplicateError
+from app.db.database import BrokenReferenceError, DatabaseUnavailableError, DuplicateError
 
 logger = structlog.get_logger()
 
@@ -47,7 +47,8 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
 
 
 async def _duplicate(_request: Request, error: DuplicateError) -> Response:
-    return problem(409, f"There is an item with this {' and '.join(error.fields)} already.")
+    fields = " and ".join(error.fields) or "value"  # PostgreSQL need not say of what
+    return problem(409, f"There is an item with this {fields} already.")
 
 
 async def _broken_reference(_request: Request, error: BrokenReferenceError) -> Response:

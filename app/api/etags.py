@@ -27,7 +27,7 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         description="Do it only if the item still has one of these entity tags; else 412.",
-        examples=['"64431bf0d2a80"'],
+        examples=['"660d99fc89b70"'],
     ),
 ]
 IfNoneMatch = Annotated[
@@ -35,7 +35,7 @@ IfNoneMatch = Annotated[
     Header(
         alias="If-None-Match",
         description="Answer 304, without a body, if the item has one of these entity tags.",
-        examples=['"64431bf0d2a80"'],
+        examples=['"660d99fc89b70"'],
     ),
 ]
 _HEADERS: dict[str, dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from app.db.engine import Database
+from app.db.database import Database
 
 router = APIRouter(prefix="/health", include_in_schema=False)
 

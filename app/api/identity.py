@@ -63,7 +63,7 @@ def _doubt(request: HTTPConnection) -> str:
     proxies: tuple[Proxy, ...] = request.app.state.settings.trusted_proxies
     if request.client is None:
         # It came by a Unix socket if the server has no port (ASGI), else it has left meanwhile.
-        if request.scope["server"][1] is not None:
+        if (request.scope.get("server") or (None, None))[1] is not None:
             return _HUNG_UP
         return "" if "unix" in proxies else "unix is not in TRUSTED_PROXIES"
     host, port = request.client

@@ -169,7 +169,7 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
     """
     if hidden := {*model.sortable} - read_schema.model_fields.keys():
         raise TypeError(f"{model.__name__} cannot be sorted by {', '.join(hidden)}: show it")
-    if taken := {*ListParameters.model_fields, "q"} & {*model.filterable}:
+    if taken := {"q", *dir(ListParameters), *ListParameters.model_fields} & {*model.filterable}:
         raise TypeError(f"{model.__name__} cannot be filtered by {', '.join(taken)}: rename it")
     _refuse_other_kinds(model, "sorted", model.sortable, (datetime, date, int))
     _refuse_other_kinds(model, "filtered", model.filterable, _FROM_TEXT)

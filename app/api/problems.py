@@ -16,6 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 _LONGEST_POINTER = 1000
+_LONGEST_DETAIL = 1000
 _MOST_ERRORS = 100
 
 
@@ -30,7 +31,9 @@ class InvalidPart(BaseModel):
             examples=["/body/title"],
         ),
     ]
-    detail: Annotated[Text, Field(max_length=1000, description="Why.", examples=["Field required"])]
+    detail: Annotated[
+        Text, Field(max_length=_LONGEST_DETAIL, description="Why.", examples=["Field required"])
+    ]
 
 
 class ProblemDetails(BaseModel):
@@ -129,5 +132,5 @@ def _invalid_part(error: dict[str, Any]) -> InvalidPart:
     return InvalidPart(
         # The client chose the names of unknown fields: it may have sent NUL or lone surrogates.
         pointer=pointer.replace("\0", "\ufffd").encode(errors="replace").decode(),
-        detail=error["msg"].removeprefix("Value error, "),
+        detail=error["msg"].removeprefix("Value error, ")[:_LONGEST_DETAIL],
     )

@@ -11,7 +11,7 @@ from fastcrud.crud.policy_enforcement import refuse_unwritable_data
 from sqlmodel import col
 
 from app.db.compiled import OWNER, Row
-from app.db.engine import BrokenReferenceError, OwnedConnection
+from app.db.database import BrokenReferenceError, OwnedConnection
 from app.db.session import OwnedSession
 from app.db.statements import Position, Query, Statements, Versions
 from app.models.owned import Owned, ReadSchema, creation_time, new_id
@@ -131,8 +131,8 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
 
         Args:
             id_: the row's id.
-            changes: new values by field, or SQL expressions for them. Without any the row stays
-                as it is, ``updated_at`` included.
+            changes: new values by field, or SQL expressions for them, which should be made once,
+                as their statement is. Without any the row stays as it is, ``updated_at`` included.
             versions: if given, ``updated_at`` must be one of them.
 
         Raises:
@@ -175,7 +175,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
     async def _write(self, query: Query) -> ReadT | None:
         rows = await self._rows(query)
         if not rows or rows[0]["id"] is None:
-            if rows and rows[0]["is_there"]:
+            if rows and rows[0]["bound_is_there"]:
                 raise RowChangedError
             return None
         return self._read(rows[0])

@@ -17,7 +17,7 @@ from sqlalchemy.sql.visitors import iterate
 from sqlmodel import SQLModel
 
 from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
-from app.db.engine import OwnedConnection
+from app.db.database import OwnedConnection
 
 
 class OwnedSession:

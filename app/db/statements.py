@@ -114,7 +114,7 @@ class Statements:
             values[_SEARCH.key] = search
         if after is not None:
             field = sort.removeprefix("-")
-            values |= {_bound(f"after_{field}"): after.value, _bound("after_id"): after.id}
+            values |= {_after(field): after.value, _after("id"): after.id}
         return Query(await self._statement(shape, lambda: self._select_page(shape)), values)
 
     async def update(
@@ -158,17 +158,17 @@ class Statements:
         names = ["id"] if field == "created_at" else [field, "id"]
         sorted_by = [self._table.c[name] for name in names]
         keys = [sort_key(column) for column in sorted_by]
-        where = []
+        where: list[ColumnElement[bool]] = []
         if shape.search:
             columns = [self._table.c[name] for name in self._model.searchable]
             found = (func.strpos(func.lower(c), func.lower(_SEARCH)) > 0 for c in columns)
             where.append(or_(*found))
         if shape.after:
-            values = (bindparam(_bound(f"after_{c.name}"), type_=c.type) for c in sorted_by)
+            values = (bindparam(_after(c.name), type_=c.type) for c in sorted_by)
             here, there = tuple_(*keys), tuple_(*map(sort_key, sorted_by, values))
             where.append(here < there if descending else here > there)
-        filters: dict[str, Any] = {field: bindparam(_bound(field)) for field in shape.filters}
-        page: Select[Any] = await self._select(where=where, **filters)
+        where += [self._table.c[field] == bindparam(_bound(field)) for field in shape.filters]
+        page: Select[Any] = await self._select(where=where)
         order = [key.desc() if descending else key.asc() for key in keys]
         return page.order_by(*order).limit(_LIMIT)
 
@@ -199,13 +199,20 @@ class Statements:
         """Write a row in certain versions. What is returned tells one in another from no row."""
         write: ReturningUpdate[Any] | ReturningDelete[Any] = await build()
         written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
-        there = select((await self._select_one()).exists().label("is_there")).subquery("there")
+        there = select((await self._select_one()).exists().label("bound_is_there")).subquery(
+            "there"
+        )
         return select(there, written).select_from(there.outerjoin(written, true()))
 
 
 def _bound(field: str) -> str:
     """The name of the parameter with a value of a field."""
     return f"bound_value_{field}"
+
+
+def _after(field: str) -> str:
+    """The name of the parameter with the value of a field where a page starts."""
+    return f"bound_after_{field}"
 
 
 def _bound_values(values: Mapping[str, Any]) -> dict[str, Any]:

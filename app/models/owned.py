@@ -16,6 +16,7 @@ from app.models.constraints import (
     column_types,
     refer,
     refuse_beyond_owner,
+    refuse_unbounded,
     repeat_bounds,
 )
 from app.models.fields import Id, NewId, OwnerId, References, Time, declared_type
@@ -37,7 +38,8 @@ class Owned(SQLModel):
     order costs an index, which filters make wider, and so does a unique field.
 
     Raises:
-        TypeError: something that the model declares would hold beyond one owner.
+        TypeError: something that the model declares would hold beyond one owner, or lets a field
+            take what the database cannot hold.
     """
 
     sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
@@ -62,7 +64,9 @@ class Owned(SQLModel):
 @event.listens_for(Owned, "instrument_class", propagate=True)
 def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
     table: Table = model.__table__  # type: ignore[attr-defined]
-    repeat_bounds(table, model.model_json_schema())
+    schema = model.model_json_schema()
+    refuse_unbounded(table, schema, indexed=(*model.unique, *model.filterable))
+    repeat_bounds(table, schema)
     for field in model.unique:
         table.append_constraint(UniqueConstraint(table.c.owner_id, table.c[field]))
     for field in model.sortable:

@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
-from psycopg.errors import ForeignKeyViolation, RestrictViolation, UniqueViolation
+from psycopg.errors import (
+    ExclusionViolation,
+    FeatureNotSupported,
+    ForeignKeyViolation,
+    ReadOnlySqlTransaction,
+    RestrictViolation,
+    UniqueViolation,
+)
 from sqlalchemy import URL
 
 from app.db.compiled import DIALECT, OWNER, CompiledStatement, Row
@@ -96,6 +103,14 @@ class Database:
                 async with self._pool.connection() as connection:
                     try:
                         return await work(connection)
+                    except FeatureNotSupported:
+                        # A migration has changed a column of a prepared statement. PostgreSQL
+                        # says so before it carries anything out.
+                        await connection.execute("DEALLOCATE ALL")
+                        return await work(connection)
+                    except ReadOnlySqlTransaction:
+                        await connection.close()  # it leads to what is a standby by now
+                        raise
                     except OperationalError:
                         if not (repeatable and connection.closed):
                             raise
@@ -103,9 +118,9 @@ class Database:
                     return await work(connection)
         except TimeoutError as error:
             raise DatabaseUnavailableError(self._why_it_took_long()) from error
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, ReadOnlySqlTransaction) as error:
             raise DatabaseUnavailableError(_message(error)) from error
-        except UniqueViolation as error:
+        except (UniqueViolation, ExclusionViolation) as error:
             raise DuplicateError(_key(error)) from error
         except (ForeignKeyViolation, RestrictViolation) as error:
             raise BrokenReferenceError(_key(error)) from error
