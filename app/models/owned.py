@@ -11,14 +11,8 @@ from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from app.models.constraints import (
-    NAMING_CONVENTION,
-    column_types,
-    refer,
-    refuse_beyond_owner,
-    refuse_unbounded,
-    repeat_bounds,
-)
+from app.models.constraints import NAMING_CONVENTION, column_types, refer, repeat_bounds
+from app.models.declarations import refuse_beyond_owner, refuse_unbounded
 from app.models.fields import Id, NewId, OwnerId, References, Time, declared_type
 from app.models.sorting import sort_key
 from app.models.time import from_microseconds
