@@ -1,12 +1,16 @@
 """There is no way to rows but on behalf of their owner."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import combinations
 from typing import Any
 from uuid import uuid4
+from weakref import ref
 
 import pytest
-from fastcrud import AccessDenied
+from fastcrud import AccessDenied, FastCRUD
 from sqlalchemy import select, text
 from sqlmodel import SQLModel, col
 
@@ -15,6 +19,7 @@ from app.api.identity import current_owner
 from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
 from app.db.crud import OwnedCRUD
 from app.db.database import Database
+from app.db.statements import Statements
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
@@ -97,6 +102,25 @@ def test_the_owner_is_that_of_the_connection_whatever_the_values_say(server: Ser
 
     created, seen = asyncio.run(create_and_look_for_it())
     assert seen == created
+
+
+def test_clients_cannot_make_a_process_keep_statements_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.db.statements._MOST_STATEMENTS", 3)
+    mine: Any = FastCRUD(Task)
+    statements = Statements(Task, partial(mine.select, TaskRead, owner_id=OWNER))
+
+    async def update_in_every_way() -> list[ref[CompiledStatement]]:
+        fields = {"title": "x", "description": "y", "completed": True}
+        subsets = (c for n in range(1, 4) for c in combinations(fields.items(), n))
+        queries = [await statements.update(uuid4(), dict(subset), None) for subset in subsets]
+        assert len({query.statement.text for query in queries}) == 7
+        return [ref(query.statement) for query in queries]
+
+    built = asyncio.run(update_in_every_way())
+    gc.collect()
+    assert 0 < sum(statement() is not None for statement in built) <= 3
 
 
 def test_a_router_needs_an_owner_dependency() -> None:
