@@ -63,7 +63,8 @@ def survivors(todo: list[MutationSpec], seconds: float) -> Iterator[str]:
         place = f"{mutation.module_path}:{mutation.start_pos[0]}"
         print(f"{number}/{len(todo)} {result.test_outcome.value} {place}", flush=True)
         if result.test_outcome is TestOutcome.SURVIVED:
-            change = re.sub(r"(?m)^(---|[+]{3}|@@| ).*\n", "", result.diff).strip()
+            lines = result.diff.splitlines()[3:]  # after the names of the files
+            change = "\n".join(line for line in lines if line.startswith(("-", "+")))
             print(change, flush=True)
             yield f"{place}\n{change}"
 
