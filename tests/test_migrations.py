@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from alembic.command import downgrade, upgrade
 from alembic.config import Config
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Column, Integer, MetaData, String, Table, create_engine
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+from app.models.constraints import NAMING_CONVENTION, repeat_bounds
 from tests.conftest import MakeDatabase
 from tests.database import connect
 from tests.example import TABLES
@@ -133,3 +136,37 @@ def test_the_database_refuses_what_the_models_refuse(
         pytest.raises((psycopg.DataError, psycopg.IntegrityError)),
     ):
         connection.execute(INSERT, {**ROW, column: value})
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    ("bound", "kept", "refused"),
+    [
+        ({"minLength": 2}, ["ab", "abc"], ["a", ""]),
+        ({"maxLength": 2}, ["ab", "a"], ["abc"]),
+        ({"minimum": 2}, [2, 3], [1]),
+        ({"maximum": 2}, [2, 1], [3]),
+        ({"exclusiveMinimum": 2}, [3, 4], [2, 1]),
+        ({"exclusiveMaximum": 2}, [1, 0], [2, 3]),
+        ({"pattern": "^a+$"}, ["a", "aa"], ["ab", ""]),
+        ({"enum": ["a", "b"]}, ["a", "b"], ["c", ""]),
+    ],
+    ids=str,
+)
+def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
+    database: URL, bound: dict[str, object], kept: list[object], refused: list[object]
+) -> None:
+    value: Column[Any] = Column("value", Integer if isinstance(kept[0], int) else String)
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    table = Table("bounded", metadata, value, prefixes=["TEMPORARY"])
+    repeat_bounds(table, {"properties": {"value": bound}})
+    engine = create_engine(database)
+
+    with engine.begin() as connection:
+        table.create(connection)
+        for one in kept:
+            connection.execute(table.insert(), {"value": one})
+        for one in refused:
+            with pytest.raises(IntegrityError, match="bounded_value_"), connection.begin_nested():
+                connection.execute(table.insert(), {"value": one})
+    engine.dispose()
