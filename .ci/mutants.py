@@ -75,7 +75,7 @@ def main() -> None:
     os.environ["TEST_DATABASE_URL"] = os.environ["DATABASE_URL"]
     git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(git, check=True, capture_output=True, text=True).stdout.split("\0")
-    with TemporaryDirectory() as copy:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as copy:
         for file in filter(os.path.isfile, files):
             Path(copy, file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, Path(copy, file))

@@ -33,6 +33,7 @@ class Wire:
 
     def __post_init__(self) -> None:
         self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._forgotten: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -52,6 +53,10 @@ class Wire:
         finally:
             self._server.close()
             await self._cut()
+            # Some wait for something to flow, and would still do when the event loop ends.
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
         """Break all connections."""
@@ -142,6 +147,17 @@ class Wire:
             part.round_trips = self.round_trips - before[2]
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._pass_on(reader, writer)
+        except asyncio.CancelledError:
+            pass  # it ends here in any case, and asyncio would report it
+        finally:
+            self._tasks.discard(task)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         folder = self.upstream.query.get("host")
         if isinstance(folder, str):
             path = f"{folder}/.s.PGSQL.{self.upstream.port or 5432}"
