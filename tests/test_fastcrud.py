@@ -242,3 +242,13 @@ def test_what_cannot_be_known_to_be_a_read_of_ones_own_is_not_sent(
 def test_a_session_runs_nothing_but_queries(server: Server, owner: str, statement: Any) -> None:
     with pytest.raises(OwnerMissingError):
         run(server, owner, lambda _, db: db.execute(statement))
+
+
+def test_columns_of_one_name_are_an_error_rather_than_one_column(
+    server: Server, mine: str, owner: str
+) -> None:
+    same_name = select(TASK_ID.label("it"), col(Task.title).label("it"))
+
+    assert mine
+    with pytest.raises(ValueError, match="two columns have the same name: it, it"):
+        run(server, owner, lambda _, db: db.execute(same_name))

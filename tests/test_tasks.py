@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import URL
 
 from app.models.owned import new_id
+from tests.conftest import MakeDatabase, migrated
+from tests.database import connect
+from tests.server import serve
 
 TASKS = "/api/v1/tasks"
 
@@ -297,3 +300,25 @@ class TestList:
             for sort in ("created_at", "-updated_at"):
                 response = alice.get(TASKS, params={"cursor": cursor, "sort": sort})
                 assert response.status_code == 200
+
+
+@pytest.mark.plain
+def test_times_are_in_utc_wherever_the_database_is(make_database: MakeDatabase) -> None:
+    url = migrated(make_database())
+    with connect(url) as connection:
+        connection.execute(f"ALTER DATABASE {url.database} SET timezone = 'Asia/Kolkata'")
+    with serve(url) as server, server.client("alice") as alice:
+        created = create(alice)
+        changed = alice.post(f"{TASKS}/{created['id']}/toggle").json()
+        tag = alice.get(f"{TASKS}/{created['id']}").headers["etag"]
+        (listed,) = alice.get(TASKS, params={"sort": "-updated_at"}).json()["items"]
+
+        assert listed == changed
+        assert created["created_at"] == changed["created_at"]
+        for field in ("created_at", "updated_at"):
+            assert changed[field].endswith("Z")
+            now = datetime.now(UTC)
+            assert abs(datetime.fromisoformat(changed[field]) - now) < timedelta(minutes=1)
+        assert alice.patch(
+            f"{TASKS}/{created['id']}", json={"title": "x"}, headers={"If-Match": tag}
+        ).is_success
