@@ -181,6 +181,7 @@ def _beyond_a_full_join() -> Select[Any]:
 TABLE = SQLModel.metadata.tables["task"]
 OTHER = TABLE.alias()
 UNMAPPED = table("task", column("id"))
+PARTITION = table("task_0", column("id"))
 QUERIES: dict[str, Select[Any]] = {
     "of a table": select(TASK_ID),
     "with an alias": select(SAME_TITLE.id),
@@ -206,6 +207,7 @@ REFUSED_QUERIES: dict[str, Select[Any]] = {
     "with a suffix": select(TASK_ID).suffix_with("LIMIT 9"),
     "with a hint": select(TASK_ID).with_statement_hint("OR TRUE"),
     "with text to sort by": select(TASK_ID).order_by(text("(SELECT max(title) FROM task)")),
+    "of a table of no model": select(PARTITION.c.id).join(Task, true()),
     "of nothing that is owned": select(func.now()),
     "that deletes": select(delete(TABLE).returning(TABLE.c.id).cte().c.id),
     "that updates": select(update(TABLE).values(title="").returning(TABLE.c.id).cte().c.id),

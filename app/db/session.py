@@ -56,8 +56,12 @@ class _OneOwnerCompiler(PGCompiler_psycopg):
 
     def visit_table(self, table: TableClause, *arguments: Any, **options: Any) -> str:
         name: str = super().visit_table(table, *arguments, **options)  # type: ignore[no-untyped-call]
-        known = SQLModel.metadata.tables.get(table.name)
-        if not options.get("asfrom") or known is None or "owner_id" not in known.c:
+        if not options.get("asfrom"):
+            return name
+        known = [t for t in SQLModel.metadata.tables.values() if t.name == table.name]
+        if not known:  # it may be a partition, or a view
+            raise OwnerMissingError(table)
+        if not any("owner_id" in t.c for t in known):
             return name
         mine = f"(SELECT * FROM {name} WHERE owner_id = {self.process(OWNER)})"  # noqa: S608 - no input
         alias = options.get("enclosing_alias")
