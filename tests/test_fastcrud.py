@@ -203,6 +203,7 @@ QUERIES: dict[str, Select[Any]] = {
 REFUSED_QUERIES: dict[str, Select[Any]] = {
     "with text": select(TASK_ID).where(text("TRUE OR TRUE")),
     "with literal SQL": select(TASK_ID, literal_column("(SELECT max(title) FROM task)")),
+    "with literal SQL after a name": select(TASK_ID, literal_column("title, (SELECT 1) AS x")),
     "with an operator of its own": select(TASK_ID).where(col(Task.title).op("= '' OR 1 =")(1)),
     "with a suffix": select(TASK_ID).suffix_with("LIMIT 9"),
     "with a hint": select(TASK_ID).with_statement_hint("OR TRUE"),

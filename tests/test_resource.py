@@ -441,10 +441,15 @@ class TestDeclarations:
             day: Date | None
 
         values: dict[str, list[object]] = {
-            "at": ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"],
-            "size": [1 - 2**53, 2**53 - 1],
-            "rank": [-(2**31), 2**31 - 2],
-            "day": ["0001-01-01", "9999-12-31"],
+            "at": [
+                "0001-01-01T00:00:00Z",
+                "1970-01-01T00:00:00Z",
+                "1970-01-01T00:00:00.000125Z",
+                "9999-12-31T23:59:59.999999Z",
+            ],
+            "size": [1 - 2**53, -125, 0, 125, 2**53 - 1],
+            "rank": [-(2**31), -125, 0, 125, 2**31 - 2],
+            "day": ["0001-01-01", "0001-01-02", "0001-05-05", "9999-12-31"],
         }
         url = migrated(make_database())
         with serve(url) as server, server.client("alice") as alice:
@@ -460,15 +465,14 @@ class TestDeclarations:
             )
             for value in NOT_TIMES:
                 assert_problem(alice.post("/events", json={"at": value}), 422, "/body/at")
-            for field, (least, most) in values.items():
-                for value in (None, most, least, None):
+            for field, ascending in values.items():
+                for value in (None, *ascending[1::2], *ascending[::2], None):
                     assert alice.post("/events", json={field: value}).status_code == 201
                 for sort in (field, f"-{field}"):
                     found = [item[field] for item in pages(alice, "/events", sort=sort, limit=1)]
-                    nulls = [None] * (len(found) - 2)
-                    assert found == (
-                        [least, most, *nulls] if sort == field else [*nulls, most, least]
-                    )
+                    nulls = [None] * (len(found) - len(ascending))
+                    ordered = [*ascending, *nulls]
+                    assert found == (ordered if sort == field else ordered[::-1])
 
     @pytest.mark.parametrize("use", ["sortable", "filterable", "searchable"])
     def test_of_another_kind_are_refused(self, use: str) -> None:
