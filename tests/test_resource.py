@@ -511,6 +511,16 @@ class TestDeclarations:
         with pytest.raises(TypeError, match=rf"boundless\w+\.value {why}"):
             type(f"Boundless{uuid4().hex}", (Owned,), namespace, table=True)
 
+    def test_of_as_much_text_as_an_index_holds_are_allowed(self) -> None:
+        class Label(Owned, table=True):
+            filterable: ClassVar[tuple[str, ...]] = ("text", "task_id")
+
+            text: Annotated[Line, StringConstraints(max_length=500)]
+            task_id: Id
+
+        parameters = document(Label)["paths"]["/labels"]["get"]["parameters"]
+        assert {"text", "task_id"} <= {parameter["name"] for parameter in parameters}
+
     def test_may_have_names_that_are_used_elsewhere(self, make_database: MakeDatabase) -> None:
         class Price(Owned, table=True):
             filterable: ClassVar[tuple[str, ...]] = ("after_id", "where")
