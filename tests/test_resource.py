@@ -12,7 +12,7 @@ from pydantic import MISSING, StringConstraints
 from sqlalchemy import URL
 from sqlmodel import Field, SQLModel
 
-from app.api.crud_router import owned_crud_router
+from app.api.crud_router import OwnedRouter, owned_crud_router
 from app.api.identity import current_owner
 from app.models.fields import BigInteger, Date, Id, Integer, Line, References, Time
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
@@ -364,19 +364,27 @@ def declared() -> Iterator[None]:
         SQLModel.metadata.remove(SQLModel.metadata.tables[name])
 
 
+def router_of(
+    model: type[Owned],
+    create_schema: type[CreateSchema] = CreateSchema,
+    read_schema: type[ReadSchema] = ReadSchema,
+) -> OwnedRouter:
+    """The router of a model, at its name and an s."""
+    return owned_crud_router(
+        model=model,
+        create_schema=create_schema,
+        update_schema=UpdateSchema,
+        read_schema=read_schema,
+        owner=current_owner,
+        path=f"/{model.__name__.lower()}s",
+    )
+
+
 def document(*models: type[Owned]) -> dict[str, Any]:
     """The document of an application with these models."""
     app = FastAPI()
     for model in models:
-        router = owned_crud_router(
-            model=model,
-            create_schema=CreateSchema,
-            update_schema=UpdateSchema,
-            read_schema=ReadSchema,
-            owner=current_owner,
-            path=f"/{model.__name__.lower()}s",
-        )
-        app.include_router(router)
+        app.include_router(router_of(model))
     return app.openapi()
 
 
@@ -453,16 +461,7 @@ class TestDeclarations:
         }
         url = migrated(make_database())
         with serve(url) as server, server.client("alice") as alice:
-            server.app.include_router(
-                owned_crud_router(
-                    model=Event,
-                    create_schema=EventCreate,
-                    update_schema=UpdateSchema,
-                    read_schema=EventRead,
-                    owner=current_owner,
-                    path="/events",
-                )
-            )
+            server.app.include_router(router_of(Event, EventCreate, EventRead))
             for value in NOT_TIMES:
                 assert_problem(alice.post("/events", json={"at": value}), 422, "/body/at")
             for field, ascending in values.items():
@@ -540,16 +539,7 @@ class TestDeclarations:
             bound_is_there: Word
 
         with serve(migrated(make_database())) as server, server.client("alice") as alice:
-            server.app.include_router(
-                owned_crud_router(
-                    model=Price,
-                    create_schema=PriceCreate,
-                    update_schema=UpdateSchema,
-                    read_schema=PriceRead,
-                    owner=current_owner,
-                    path="/prices",
-                )
-            )
+            server.app.include_router(router_of(Price, PriceCreate, PriceRead))
             price = {"after_id": 1, "where": 2, "bound_is_there": "b"}
             made = [alice.post("/prices", json=price).json()["id"] for _ in range(3)]
             alice.post("/prices", json={**price, "where": 3})
