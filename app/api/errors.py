@@ -1,6 +1,6 @@
 """Which error is answered with which problem."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
@@ -43,6 +43,10 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
         return problem(415, "The body must be sent as application/json.")
     if errors[0]["type"] == "json_invalid":
         return problem(400, "The body is not valid JSON.")
+    return _invalid_parts(errors)
+
+
+def _invalid_parts(errors: Sequence[Any]) -> Response:
     return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
 
 
@@ -53,8 +57,7 @@ async def _duplicate(_request: Request, error: DuplicateError) -> Response:
 
 async def _broken_reference(_request: Request, error: BrokenReferenceError) -> Response:
     message = "There is nothing with this id."
-    errors = [{"loc": ("body", field), "msg": message} for field in error.fields]
-    return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
+    return _invalid_parts([{"loc": ("body", field), "msg": message} for field in error.fields])
 
 
 async def _referenced(_request: Request, _error: ReferencedError) -> Response:
