@@ -4,30 +4,36 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastcrud import AccessDenied, FastCRUD, JoinConfig
 from sqlalchemy import (
+    MetaData,
     Select,
     String,
+    case,
     column,
     delete,
+    extract,
     false,
     func,
     insert,
     literal_column,
     or_,
+    quoted_name,
     select,
     table,
     text,
     true,
     union_all,
     update,
+    values,
 )
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import aliased, with_loader_criteria
 from sqlmodel import SQLModel, col
 
 from app.db.compiled import OwnerMissingError
@@ -182,6 +188,10 @@ TABLE = SQLModel.metadata.tables["task"]
 OTHER = TABLE.alias()
 UNMAPPED = table("task", column("id"))
 PARTITION = table("task_0", column("id"))
+IN_ANOTHER_SCHEMA: Any = TABLE.to_metadata(MetaData(), schema="public")
+UPDATED = update(TABLE).values(title="").returning(TABLE.c.id).cte()
+INSERTED = insert(TABLE).values(owner_id="bob").returning(TABLE.c.id).cte()
+A_VALUE = values(column("id", String), name="other").data([(select(INSERTED).scalar_subquery(),)])
 QUERIES: dict[str, Select[Any]] = {
     "of a table": select(TASK_ID),
     "with an alias": select(SAME_TITLE.id),
@@ -198,6 +208,7 @@ QUERIES: dict[str, Select[Any]] = {
     "past the model, in a subquery": select(select(OTHER.c.id).scalar_subquery()),
     "by its name": select(UNMAPPED.c.id),
     "of a common table expression": select(select(OTHER.c.id).cte().c.id),
+    "with a pattern": select(TASK_ID).where(col(Task.title).contains("am")),
     "of a union": select(union_all(select(TASK_ID), select(OTHER.c.id)).subquery().c[0]).limit(1),
 }
 REFUSED_QUERIES: dict[str, Select[Any]] = {
@@ -211,7 +222,15 @@ REFUSED_QUERIES: dict[str, Select[Any]] = {
     "of a table of no model": select(PARTITION.c.id).join(Task, true()),
     "of nothing that is owned": select(func.now()),
     "that deletes": select(delete(TABLE).returning(TABLE.c.id).cte().c.id),
-    "that updates": select(update(TABLE).values(title="").returning(TABLE.c.id).cte().c.id),
+    "that updates": select(UPDATED.c.id),
+    "that inserts": select(INSERTED.c.id),
+    "that inserts, among values": select(TASK_ID, A_VALUE.c.id),
+    "that inserts, in a criterion": select(Task).options(
+        with_loader_criteria(Task, TASK_ID.in_(select(INSERTED.c.id)))
+    ),
+    "with a name that is SQL": select(TASK_ID, column(quoted_name("1) OR (SELECT 1", quote=False))),
+    "with a unit of time that is SQL": select(extract("day FROM now()) + extract(day", TASK_ID)),
+    "of a table of another schema": select(IN_ANOTHER_SCHEMA.c.id),
 }
 
 
@@ -234,6 +253,47 @@ def test_what_cannot_be_known_to_be_a_read_of_ones_own_is_not_sent(
     assert sent.executions == 0
 
 
+EXPRESSIONS: dict[str, Any] = {
+    "a field": Task.title,
+    "a column": TABLE.c.title,
+    "a function of a field": func.left(col(Task.title), 4),
+    "a case": case((col(Task.completed), "done"), else_=col(Task.title)),
+}
+REFUSED_EXPRESSIONS: dict[str, Any] = {
+    "a query": select(func.max(col(Task.title))),
+    "of a query": select(func.max(OTHER.c.title)).scalar_subquery(),
+    "of a union": union_all(select(OTHER.c.title), select(OTHER.c.title)).scalar_subquery(),
+    "of what there is": select(OTHER.c.id).where(OTHER.c.title == "theirs").exists(),
+    "of a query in a function": func.concat(select(func.max(OTHER.c.title)).scalar_subquery()),
+    "of an update": select(UPDATED.c.id).scalar_subquery(),
+    "with text": text("(SELECT max(title) FROM task)"),
+    "with literal SQL": literal_column("(SELECT max(title) FROM task)"),
+    "with an operator of its own": col(Task.title).op("|| (SELECT max(title) FROM task) ||")(""),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_field_may_become_what_the_row_says(
+    server: Server, mine: str, owner: str, name: str
+) -> None:
+    changes = {"description": EXPRESSIONS[name]}
+
+    assert (
+        run(server, owner, lambda crud, _: crud.update(UUID(mine), changes)).description == "same"
+    )
+
+
+@pytest.mark.parametrize("name", REFUSED_EXPRESSIONS)
+def test_no_field_becomes_what_other_rows_say(
+    server: Server, mine: str, owner: str, name: str
+) -> None:
+    changes = {"description": REFUSED_EXPRESSIONS[name]}
+
+    with server.wire.recording() as sent, pytest.raises(OwnerMissingError):
+        run(server, owner, lambda crud, _: crud.update(UUID(mine), changes))
+    assert sent.executions == 0
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -245,6 +305,22 @@ def test_what_cannot_be_known_to_be_a_read_of_ones_own_is_not_sent(
 def test_a_session_runs_nothing_but_queries(server: Server, owner: str, statement: Any) -> None:
     with pytest.raises(OwnerMissingError):
         run(server, owner, lambda _, db: db.execute(statement))
+
+
+def test_a_filter_of_fastcrud_may_be_a_pattern(server: Server, mine: str, owner: str) -> None:
+    def count(title: str) -> int:
+        return int(run(server, owner, lambda crud, db: crud.count(db, title__contains=title)))
+
+    assert mine
+    assert (count("am"), count("heir"), count("%")) == (1, 0, 1)
+
+
+def test_a_query_that_finds_nothing_has_columns(server: Server, owner: str) -> None:
+    async def titles(_: OwnedCRUD[TaskRead], db: OwnedSession) -> tuple[list[str], list[Any]]:
+        found = await db.execute(select(TASK_ID, col(Task.title)))
+        return list(found.keys()), list(found.columns(1))
+
+    assert run(server, owner, titles) == (["id", "title"], [])
 
 
 def test_columns_of_one_name_are_an_error_rather_than_one_column(

@@ -34,6 +34,7 @@ class CompiledStatement:
 
     Attributes:
         text: the SQL, with the parameters as psycopg names them.
+        names: those of its columns, once it was executed.
 
     Raises:
         OwnerMissingError: ``source`` does not bind `OWNER`.
@@ -55,7 +56,7 @@ class CompiledStatement:
             {key: value for key, value in expanded.parameters.items() if key not in variables}
         )
         self._types = [column.type for column in source.exported_columns]
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._from_database: dict[str, Convert] = {}
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,9 +65,9 @@ class CompiledStatement:
 
     async def rows(self, cursor: AsyncCursor[tuple[Any, ...]]) -> list[Row]:
         """Return the rows of a cursor that has executed it, by the names of the columns."""
-        if not self._names:
+        if not self.names:
             self._learn(cursor.description or [])
-        rows = [dict(zip(self._names, row, strict=True)) for row in await cursor.fetchall()]
+        rows = [dict(zip(self.names, row, strict=True)) for row in await cursor.fetchall()]
         for name, convert in self._from_database.items():
             for row in rows:
                 row[name] = convert(row[name])
@@ -81,9 +82,9 @@ class CompiledStatement:
 
     def _learn(self, columns: Sequence[Column]) -> None:
         """Find out what the columns are called, and how their values are converted."""
-        self._names = [column.name for column in columns]
-        if len(set(self._names)) != len(self._names):
-            raise ValueError(f"two columns have the same name: {', '.join(self._names)}")
+        self.names = [column.name for column in columns]
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"two columns have the same name: {', '.join(self.names)}")
         for column, type_ in zip(columns, self._types, strict=True):
             convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, column.type_code)
             if convert:

@@ -25,10 +25,12 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
+from app.db.dialects import EXPRESSION
 from app.models.owned import Owned
 from app.models.sorting import sort_key
 
@@ -38,6 +40,7 @@ Versions = Collection[datetime]
 
 _MOST_STATEMENTS = 1000
 """Clients choose which fields they send, and so how many statements there are."""
+_SQL = (ClauseElement, QueryableAttribute)
 # SQLAlchemy keeps the names of columns to itself, so no parameter has the name of one.
 _KEY: BindParameter[UUID] = bindparam("bound_key")
 _LIMIT: BindParameter[int] = bindparam("bound_limit")
@@ -72,7 +75,7 @@ class _UpdateShape(NamedTuple):
     """What makes one update's statement another than the next: all but the values."""
 
     given: tuple[str, ...]
-    computed: tuple[tuple[str, ClauseElement], ...]
+    computed: tuple[tuple[str, Any], ...]
 
 
 class Statements:
@@ -121,8 +124,8 @@ class Statements:
         self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None
     ) -> Query:
         """Change a row, and return it."""
-        given = {k: v for k, v in changes.items() if not isinstance(v, ClauseElement)}
-        computed = {k: v for k, v in changes.items() if k not in given}
+        computed = {k: v for k, v in changes.items() if isinstance(v, _SQL)}
+        given = {k: v for k, v in changes.items() if k not in computed}
         shape = _UpdateShape(tuple(given), tuple(computed.items()))
         values = {**_bound_values(given), _KEY.key: id_}
         return await self._write(shape, lambda: self._update_one(shape), values, versions)
@@ -186,7 +189,7 @@ class Statements:
             update(self._table)
             .where(_condition(one))
             .values({field: bindparam(_bound(field)) for field in shape.given})
-            .values(dict(shape.computed))
+            .values({field: _of_one_row(value) for field, value in shape.computed})
             .values(updated_at=func.greatest(func.now(), later))
             .returning(*one.selected_columns)
         )
@@ -217,6 +220,15 @@ def _after(field: str) -> str:
 
 def _bound_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_bound(field): value for field, value in values.items()}
+
+
+def _of_one_row(sql: ClauseElement | QueryableAttribute[Any]) -> ColumnElement[Any]:
+    """Return an expression, unless it reads anything but the row that it stands in."""
+    expression = sql.expression if isinstance(sql, QueryableAttribute) else sql
+    if not isinstance(expression, ColumnElement):
+        raise OwnerMissingError(expression)
+    expression.compile(dialect=EXPRESSION)
+    return expression
 
 
 def _condition(query: Select[Any]) -> ColumnElement[bool]:

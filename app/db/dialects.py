@@ -1,0 +1,103 @@
+"""Dialects that write no SQL beyond the rows of one owner, whatever a statement asks for.
+
+They keep out what is easily written without a thought, not whoever means to get out: a function
+that takes SQL or the name of a table as a value, such as ``query_to_xml``, is not recognized.
+"""
+
+from typing import Any, NoReturn
+
+from sqlalchemy import ColumnClause, Extract, TableClause
+from sqlalchemy.dialects.postgresql.psycopg import (
+    PGCompiler_psycopg,
+    PGDialectAsync_psycopg,
+    PGIdentifierPreparer_psycopg,
+)
+from sqlalchemy.engine import Dialect
+from sqlmodel import SQLModel
+
+from app.db.compiled import OWNER, OwnerMissingError
+
+
+class _Compiler(PGCompiler_psycopg):
+    """Refuses SQL in text, because what is in it cannot be known, and statements that write."""
+
+    def visit_column(self, column: ColumnClause[Any], *arguments: Any, **options: Any) -> str:
+        # The star is that of count(*), the percent sign that of LIKE, which SQLAlchemy adds.
+        added = column.name == "*" or column is self._like_percent_literal
+        if column.is_literal and not added:
+            raise OwnerMissingError(column)
+        text: str = super().visit_column(column, *arguments, **options)
+        return text
+
+    def visit_extract(self, extract: Extract, **options: Any) -> str:
+        if not extract.field.isidentifier():
+            raise OwnerMissingError(extract)
+        text: str = super().visit_extract(extract, **options)  # type: ignore[no-untyped-call]
+        return text
+
+    def _refuse(self, *refused: Any, **_: Any) -> NoReturn:
+        raise OwnerMissingError(refused)
+
+    visit_textclause = visit_custom_op_binary = visit_custom_op_unary_operator = _refuse
+    get_statement_hint_text = get_select_hint_text = _refuse
+    visit_insert = visit_update = visit_delete = _refuse
+
+
+class _QueryCompiler(_Compiler):
+    """Writes an owned table as the rows of it that the owner has, wherever a query names it."""
+
+    def visit_table(self, table: TableClause, *arguments: Any, **options: Any) -> str:
+        name: str = super().visit_table(table, *arguments, **options)  # type: ignore[no-untyped-call]
+        if not options.get("asfrom"):
+            return name
+        known = [
+            t
+            for t in SQLModel.metadata.tables.values()
+            if t.name == table.name and t.schema == table.schema
+        ]
+        if not known:  # it may be a partition, or a view
+            raise OwnerMissingError(table)
+        if not any("owner_id" in t.c for t in known):
+            return name
+        mine = f"(SELECT * FROM {name} WHERE owner_id = {self.process(OWNER)})"  # noqa: S608 - no input
+        alias = options.get("enclosing_alias")
+        has_alias = alias is not None and alias.element is table
+        return mine if has_alias else f"{mine} AS {self.preparer.quote(table.name)}"
+
+
+class _ExpressionCompiler(_Compiler):
+    """Refuses queries: an expression is about the row that it stands in."""
+
+    visit_select = visit_compound_select = _Compiler._refuse  # noqa: SLF001 - of a base
+
+
+class _Preparer(PGIdentifierPreparer_psycopg):
+    """Refuses a name that is not to be quoted, because any SQL may be in it."""
+
+    def quote(self, ident: str, force: object = None) -> str:  # noqa: ARG002 - SQLAlchemy's
+        if getattr(ident, "quote", None) is False:
+            raise OwnerMissingError(ident)
+        text: str = super().quote(ident)
+        return text
+
+
+class _Dialect(PGDialectAsync_psycopg):
+    preparer = _Preparer
+    supports_statement_cache = True
+
+
+class _QueryDialect(_Dialect):
+    statement_compiler = _QueryCompiler
+    supports_statement_cache = True
+
+
+class _ExpressionDialect(_Dialect):
+    statement_compiler = _ExpressionCompiler
+    supports_statement_cache = True
+
+
+QUERY: Dialect = _QueryDialect()  # type: ignore[no-untyped-call]
+"""For a query: it finds no rows but the owner's."""
+
+EXPRESSION: Dialect = _ExpressionDialect()  # type: ignore[no-untyped-call]
+"""For an expression: it has no value but that of the row's columns, constants and functions."""
