@@ -89,4 +89,4 @@ def _listed(lines: list[str]) -> list[tuple[str, str]]:
 
 
 def _value(lines: list[str]) -> str:
-    return ", ".join(lines).strip()
+    return ", ".join(lines).strip(" \t")

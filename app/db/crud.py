@@ -91,7 +91,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         id_ = values.get("id") or new_id()
         created_at = creation_time(id_)
         # A chosen id can be used again once the row is deleted, and then needs another entity tag.
-        updated_at = max(created_at, datetime.now(UTC)) if "id" in values else created_at
+        updated_at = datetime.now(UTC) if "id" in values else created_at
         row = {**self._defaults(), **values}
         row |= {"id": id_, "created_at": created_at, "updated_at": updated_at}
         rows = await self._rows(await self._statements.create(row))
@@ -140,6 +140,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             RowChangedError: the row is of another version; it was not changed.
             DuplicateError: the owner has a row with this unique value already.
             BrokenReferenceError: the owner has no row that a field refers to.
+            OwnerMissingError: an expression reads more than the row, or has SQL in text.
         """
         refuse_unwritable_data(self.policy, self.model, "update", changes)
         if not changes:
