@@ -52,6 +52,15 @@ def test_a_bad_field_is_named_and_nothing_is_stored(
     assert alice.get(TASKS).json()["items"] == [task]
 
 
+def test_a_bad_header_is_named(alice: httpx.Client) -> None:
+    task = alice.post(TASKS, json={"title": "Buy milk"}).json()
+    url = f"{TASKS}/{task['id']}"
+
+    long = {"If-None-Match": "x" * 1001, "If-Match": "x" * 1001}
+    assert_problem(alice.get(url, headers=long), 422, "/header/If-None-Match/0")
+    assert_problem(alice.delete(url, headers=long), 422, "/header/If-Match/0")
+
+
 def test_a_task_without_a_title_is_refused(alice: httpx.Client) -> None:
     assert_problem(alice.post(TASKS, json={}), 422, "/body/title")
 

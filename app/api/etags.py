@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import Header
 from pydantic import StringConstraints, TypeAdapter, WithJsonSchema
-from pydantic.json_schema import SkipJsonSchema
 
 from app.models.owned import ReadSchema
 from app.models.time import from_microseconds, to_microseconds
@@ -20,22 +19,23 @@ Tags = Annotated[
 """Whatever may be in a header (RFC 9110, section 5.5), so that no tag is invalid."""
 
 # A client sends one line, but what is in between may split it (RFC 9110, section 5.3).
-Lines = Annotated[list[Tags], WithJsonSchema(TypeAdapter(Tags).json_schema())]
+Lines = Annotated[
+    list[Tags] | None,
+    WithJsonSchema({**TypeAdapter(Tags).json_schema(), "examples": ['"660d99fc89b70"']}),
+]
 
 IfMatch = Annotated[
-    Lines | SkipJsonSchema[None],
+    Lines,
     Header(
         alias="If-Match",
         description="Do it only if the item still has one of these entity tags; else 412.",
-        examples=['"660d99fc89b70"'],
     ),
 ]
 IfNoneMatch = Annotated[
-    Lines | SkipJsonSchema[None],
+    Lines,
     Header(
         alias="If-None-Match",
         description="Answer 304, without a body, if the item has one of these entity tags.",
-        examples=['"660d99fc89b70"'],
     ),
 ]
 _HEADERS: dict[str, dict[str, Any]] = {
