@@ -7,13 +7,13 @@ from typing import TypedDict
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
 from app.api import errors, health
+from app.api.cors import EXPOSED, CrossOriginRequests
 from app.api.crud_router import OwnedRouter
-from app.api.headers import EXPOSED, ResponseHeaders
+from app.api.headers import ResponseHeaders
 from app.api.limits import BodyLimit
 from app.api.request_log import RequestLog
 from app.api.schema import DescribedAPI
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(RequestLog),
             Middleware(ResponseHeaders),
             Middleware(
-                CORSMiddleware,
+                CrossOriginRequests,
                 allow_origins=settings.cors_origins,
                 allow_methods=["*"],
                 allow_headers=["*"],

@@ -12,6 +12,7 @@ from app.db.database import DatabaseUnavailableError
 from tests.conftest import Logs
 from tests.process import wait_until
 from tests.server import Server, serve
+from tests.test_bad_input import assert_problem
 
 pytestmark = pytest.mark.plain
 
@@ -139,6 +140,23 @@ def test_a_page_may_ask_for_any_method_with_the_identity(open_server: Server, me
     assert response.headers["access-control-allow-origin"] == PAGE
     assert method in response.headers["access-control-allow-methods"]
     assert "x-user-id" in response.headers["access-control-allow-headers"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "why"),
+    [("https://evil.example.com", "POST", "origin"), (PAGE, "BREW", "method")],
+)
+def test_what_a_page_may_not_do_is_a_problem(
+    open_server: Server, origin: str, method: str, why: str
+) -> None:
+    preflight = {"Origin": origin, "Access-Control-Request-Method": method}
+    with open_server.client() as client:
+        response = client.options(TASKS, headers=preflight)
+
+    assert_problem(response, 400)
+    assert response.json()["detail"] == f"Disallowed CORS {why}."
+    assert (response.headers.get("access-control-allow-origin") == PAGE) == (origin == PAGE)
+    assert "Origin" in response.headers["vary"]
 
 
 def test_a_page_of_another_origin_may_not(open_server: Server) -> None:

@@ -3,9 +3,6 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-EXPOSED = ("Location", "ETag", "X-Request-ID", "Retry-After")
-"""What a page of another origin may read, besides what it always may (Fetch, 2.2.2)."""
-
 
 class ResponseHeaders:
     """Forbids caching, and guessing a media type."""
