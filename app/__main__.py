@@ -8,6 +8,7 @@ import uvicorn
 
 from app import logs
 from app.config import ServerSettings, Settings, SettingsError, load
+from app.protocol import HttpProtocol
 
 _SLOWEST_CLIENT = 5
 """Seconds to send a request, or to take the response, once the server is to stop."""
@@ -33,6 +34,7 @@ def serve() -> None:
             host=where.host,
             port=where.port,
             log_config=None,
+            http=HttpProtocol,
             ws="none",  # uvicorn would log a handshake itself, with its query string
             proxy_headers=False,  # X-Forwarded-For must not change who the peer is
             timeout_graceful_shutdown=round(settings.database_timeout) + _SLOWEST_CLIENT,

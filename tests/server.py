@@ -1,5 +1,6 @@
 """The application on a real server, in a thread of the test process."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sqlalchemy import URL
 
 from app.config import Settings
 from app.main import create_app
+from app.protocol import HttpProtocol
 from tests import document, example, identity
 from tests.wire import Wire
 
@@ -72,6 +74,7 @@ def running(
     portal: BlockingPortal,
     listener: socket.socket | None = None,
     *,
+    http: type[asyncio.Protocol] = HttpProtocol,
     proxy_headers: bool = False,
 ) -> Iterator[str]:
     """Run an application in the thread of a portal, and give its URL.
@@ -80,9 +83,10 @@ def running(
         app: the application.
         portal: where to run it.
         listener: where it listens, if not on some port of 127.0.0.1.
+        http: how requests are read.
         proxy_headers: whether Uvicorn takes the peer from X-Forwarded-For, which is its default.
     """
-    config = uvicorn.Config(app, log_level="warning", proxy_headers=proxy_headers)
+    config = uvicorn.Config(app, log_level="warning", http=http, proxy_headers=proxy_headers)
     server = uvicorn.Server(config)
     with listener or socket.create_server(("127.0.0.1", 0)) as here:
         stopped = portal.start_task_soon(server.serve, [here])

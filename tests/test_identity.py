@@ -1,5 +1,6 @@
 """Who is asking is what the header says, if it comes from where TRUSTED_PROXIES says."""
 
+import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -13,8 +14,11 @@ import httpx
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import URL
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.main import create_app
+from app.protocol import HttpProtocol
 from tests.conftest import Logs
 from tests.process import ALICE, wait_until
 from tests.server import Server, SuiteSettings, running
@@ -59,6 +63,18 @@ def serving(
             return client.get(url + path, headers=ALICE | spelled)
 
         yield get
+
+
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+def status_of(url: str, *lines: bytes) -> int:
+    """Ask for a list of tasks, with these lines behind the first ones, and return the status."""
+    where = httpx.URL(url)
+    with socket.create_connection((where.host, where.port), timeout=30) as connection:
+        start = b"GET %s HTTP/1.1" % TASKS.encode()
+        connection.sendall(b"\r\n".join([start, b"Host: test", b"Connection: close", *lines]))
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 @pytest.mark.parametrize(
@@ -196,6 +212,39 @@ class TestThePeer:
 
         (warning,) = (entry for entry in logs if entry["log_level"] == "warning")
         assert "--no-proxy-headers" in warning["why"]
+
+
+class TestTheIdentity:
+    """A trailer comes behind a body in chunks, where no gateway need look for an identity."""
+
+    @pytest.mark.parametrize(
+        ("http", "status"), [(HttpProtocol, 200), (HttpToolsProtocol, 401), (H11Protocol, 401)]
+    )
+    def test_is_in_a_header_that_cannot_be_a_trailer(
+        self, database: URL, logs: Logs, http: type[asyncio.Protocol], status: int
+    ) -> None:
+        app = create_app(SuiteSettings(database_url=database))
+        with (
+            anyio.from_thread.start_blocking_portal() as portal,
+            running(app, portal, http=http) as url,
+        ):
+            assert status_of(url, b"X-User-ID: alice", b"", b"") == 200
+            assert status_of(url, b"X-User-ID: alice", CHUNKED, b"", b"0", b"", b"") == 200
+            assert status_of(url, CHUNKED, b"", b"0", b"X-User-ID: alice", b"", b"") == 401
+            assert status_of(url, CHUNKED, b"X-User-ID: alice", b"", b"0", b"", b"") == status
+
+        warnings = [entry["why"] for entry in logs if entry["log_level"] == "warning"]
+        assert all("--http app.protocol:HttpProtocol" in why for why in warnings)
+        assert len(warnings) == (status == 401)
+
+    def test_in_a_header_is_not_repeated_by_a_trailer(self, database: URL) -> None:
+        app = create_app(SuiteSettings(database_url=database))
+        with (
+            anyio.from_thread.start_blocking_portal() as portal,
+            running(app, portal) as url,
+        ):
+            trailer = [CHUNKED, b"", b"0", b"X-User-ID: mallory", b"", b""]
+            assert status_of(url, b"X-User-ID: alice", *trailer) == 200
 
 
 class TestTheLog:

@@ -11,6 +11,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyHeader
 
 from app.config import Proxy
+from app.protocol import WITHOUT_TRAILERS
 
 logger = structlog.get_logger()
 
@@ -40,11 +41,13 @@ class TrustedHeader(APIKeyHeader):
             raise _unauthorized(
                 f"{name} must be sent once, with 1 to 255 visible ASCII characters."
             )
-        if doubt := _doubt(request):
+        if doubt := _doubt(request) or _doubt_of_trailers(request, name):
             if doubt != _HUNG_UP and not hasattr(request.app.state, "doubt"):
                 request.app.state.doubt = doubt
                 logger.warning("the caller is not believed", why=doubt)
-            raise _unauthorized(f"{name} is not believed from this address: see TRUSTED_PROXIES.")
+            raise _unauthorized(
+                f"{name} is not believed from here: see TRUSTED_PROXIES and the log."
+            )
         return values[0]
 
 
@@ -79,6 +82,17 @@ def _is_forwarded(host: str, lines: list[str]) -> bool:
     """
     entries = (entry.strip().removeprefix("[") for line in lines for entry in line.split(","))
     return any(entry.startswith((f"{host}:", f"{host}]:")) for entry in entries)
+
+
+def _doubt_of_trailers(request: HTTPConnection, name: str) -> str:
+    """Return why a header may be a trailer, which whoever removes headers need not look at."""
+    if WITHOUT_TRAILERS in (request.scope.get("extensions") or {}):
+        return ""
+    names = [name for name, _ in request.headers.raw]
+    before = names[: names.index(name.lower().encode())]
+    if b"transfer-encoding" not in before:  # no trailer comes before it
+        return ""
+    return "the header may be a trailer: serve with --http app.protocol:HttpProtocol"
 
 
 @lru_cache(maxsize=1024)

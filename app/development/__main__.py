@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app import logs
 from app.config import ServerSettings, Settings, SettingsError, load
 from app.db.embedded import development_database
+from app.protocol import HttpProtocol
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,7 @@ def serve() -> None:
             reload=True,
             reload_dirs=[str(ROOT / "app")],
             log_config=None,
+            http=HttpProtocol,
             proxy_headers=False,  # X-Forwarded-For must not change who the peer is
         )
 
