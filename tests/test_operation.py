@@ -23,6 +23,7 @@ from tests.database import connect, locked
 from tests.process import ALICE, PROJECT, Process, serving, wait_until
 from tests.readme import blocks
 from tests.server import Server, serve
+from tests.test_bad_input import assert_problem
 from tests.test_tasks import TASKS
 
 (DOCUMENTED,) = [text for _, text in blocks("Running it in production") if "uvicorn" in text]
@@ -53,10 +54,11 @@ def settings(database: URL) -> dict[str, str]:
 
 @pytest.fixture
 def strict_server(make_database: MakeDatabase) -> Iterator[Server]:
-    """The application on a database that refuses a title, which it does not expect."""
+    """The application on a database that refuses a title and text, which it does not expect."""
     database = migrated(make_database())
     with connect(database) as connection:
         connection.execute(f"ALTER TABLE task ADD CHECK (title != '{SECRET}')")
+        connection.execute("ALTER TABLE task ALTER description TYPE varchar(6)")
     with serve(database) as server:
         yield server
 
@@ -106,6 +108,18 @@ class TestTheLog:
         (error,) = [entry for entry in logs if entry["log_level"] == "error"]
         assert "CheckViolation" in error["exception"]
         assert "task_title_check" in error["exception"]
+        assert SECRET not in str(logs)
+
+    def test_says_of_which_kind_a_value_was_that_does_not_fit(
+        self, strict_server: Server, logs: Logs, owner: str
+    ) -> None:
+        with strict_server.client(owner) as client:
+            response = client.post(TASKS, json={"title": "x", "description": SECRET})
+            assert client.get(TASKS).json()["items"] == []
+        wait_until(lambda: any("cause" in entry for entry in logs))
+
+        assert_problem(response, 422, "")
+        assert [e["cause"] for e in logs if "cause" in e] == ["StringDataRightTruncation"]
         assert SECRET not in str(logs)
 
     def test_is_text_on_a_terminal(self, settings: dict[str, str], tmp_path: Path) -> None:

@@ -14,7 +14,12 @@ from structlog.contextvars import bind_contextvars
 
 from app.api.problems import problem
 from app.db.crud import ReferencedError, RowChangedError
-from app.db.database import BrokenReferenceError, DatabaseUnavailableError, DuplicateError
+from app.db.database import (
+    BrokenReferenceError,
+    DatabaseUnavailableError,
+    DuplicateError,
+    UnfitValueError,
+)
 
 logger = structlog.get_logger()
 
@@ -60,6 +65,11 @@ async def _broken_reference(_request: Request, error: BrokenReferenceError) -> R
     return _invalid_parts([{"loc": ("body", field), "msg": message} for field in error.fields])
 
 
+async def _unfit(_request: Request, error: UnfitValueError) -> Response:
+    bind_contextvars(cause=str(error))  # the model should have refused it, and named the field
+    return _invalid_parts([{"loc": (), "msg": "There is a value that cannot be stored."}])
+
+
 async def _referenced(_request: Request, _error: ReferencedError) -> Response:
     return problem(409, "There are other items that refer to this one.")
 
@@ -81,6 +91,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     BrokenReferenceError: _broken_reference,
     ReferencedError: _referenced,
     RowChangedError: _changed,
+    UnfitValueError: _unfit,
     DatabaseUnavailableError: _unavailable,
 }
 """What answers which error, but for the unexpected ones."""

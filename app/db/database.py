@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from psycopg import AsyncCursor, Error, InterfaceError, OperationalError
+from psycopg import AsyncCursor, DataError, Error, InterfaceError, OperationalError
 from psycopg.errors import (
     ExclusionViolation,
     FeatureNotSupported,
@@ -37,6 +37,10 @@ class DatabaseUnavailableError(Exception):
 
 class DatabaseError(Exception):
     """PostgreSQL refused a statement, which is a bug. The message has no value of any row."""
+
+
+class UnfitValueError(Exception):
+    """PostgreSQL cannot hold a value: it is too large for its column, say; nothing was changed."""
 
 
 class RefusedKeyError(Exception):
@@ -118,14 +122,8 @@ class Database:
                     return await work(connection)
         except TimeoutError as error:
             raise DatabaseUnavailableError(self._why_it_took_long()) from error
-        except (OperationalError, InterfaceError, ReadOnlySqlTransaction) as error:
-            raise DatabaseUnavailableError(_message(error)) from error
-        except (UniqueViolation, ExclusionViolation) as error:
-            raise DuplicateError(_key(error)) from error
-        except (ForeignKeyViolation, RestrictViolation) as error:
-            raise BrokenReferenceError(_key(error)) from error
         except Error as error:
-            raise DatabaseError(_message(error)) from None
+            raise _translated(error) from None  # its details may have values
 
     def _why_it_took_long(self) -> str:
         reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
@@ -161,6 +159,7 @@ class OwnedConnection:
         Raises:
             DuplicateError: a unique value is there already; nothing was changed.
             BrokenReferenceError: a row would refer to one that is not there; nothing was changed.
+            UnfitValueError: a value does not fit its column; nothing was changed.
             DatabaseUnavailableError: the database is out of reach or too slow.
             DatabaseError: the database refuses the statement.
         """
@@ -179,6 +178,20 @@ def _grant(limit: asyncio.Timeout, seconds: float) -> None:
     at_least_until = asyncio.get_running_loop().time() + seconds
     if ends_at is not None and ends_at < at_least_until:
         limit.reschedule(at_least_until)
+
+
+def _translated(error: Error) -> Exception:
+    match error:
+        case OperationalError() | InterfaceError() | ReadOnlySqlTransaction():
+            return DatabaseUnavailableError(_message(error))
+        case UniqueViolation() | ExclusionViolation():
+            return DuplicateError(_key(error))
+        case ForeignKeyViolation() | RestrictViolation():
+            return BrokenReferenceError(_key(error))
+        case DataError():
+            return UnfitValueError(type(error).__name__)
+        case _:
+            return DatabaseError(_message(error))
 
 
 def _key(error: Error) -> list[str]:
