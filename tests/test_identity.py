@@ -165,7 +165,7 @@ class TestThePeer:
         ("trusted", "status"), [("unix", 200), ("10.0.0.0/8, unix", 200), ("0.0.0.0/0,::/0", 401)]
     )
     def test_of_a_unix_socket_is_believed_if_the_setting_says_so(
-        self, database: URL, trusted: str, status: int
+        self, database: URL, logs: Logs, trusted: str, status: int
     ) -> None:
         with TemporaryDirectory() as folder:  # of a short name, as that of a socket must be
             path = f"{folder}/socket"
@@ -174,6 +174,9 @@ class TestThePeer:
             listener.listen()
             with serving(database, trusted, listener=listener, uds=path) as get:
                 assert get().status_code == status
+
+        warnings = [entry["why"] for entry in logs if entry["log_level"] == "warning"]
+        assert warnings == ["unix is not in TRUSTED_PROXIES"] * (status == 401)
 
     def test_who_has_hung_up_is_not_that_of_a_unix_socket(self, database: URL, logs: Logs) -> None:
         """A server cannot tell the address of one, but has read what was sent before."""
