@@ -249,6 +249,17 @@ class TestTheIdentity:
             trailer = [CHUNKED, b"", b"0", b"X-User-ID: mallory", b"", b""]
             assert status_of(url, b"X-User-ID: alice", *trailer) == 200
 
+    @pytest.mark.parametrize("kind", [b"Content-Length: 80", CHUNKED])
+    def test_is_not_in_a_body(self, database: URL, kind: bytes) -> None:
+        app = create_app(SuiteSettings(database_url=database))
+        upgrade = [b"Connection: Upgrade", b"Upgrade: h2c"]
+        with (
+            anyio.from_thread.start_blocking_portal() as portal,
+            running(app, portal) as url,
+        ):
+            assert status_of(url, b"X-User-ID: alice", *upgrade, b"", b"") == 200
+            assert status_of(url, b"X-User-ID: alice", *upgrade, kind, b"", b"") == 400
+
 
 class TestTheLog:
     def test_says_once_why_a_peer_is_not_believed(self, database: URL, logs: Logs) -> None:
