@@ -8,9 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.command import downgrade, upgrade
 from alembic.config import Config
-from sqlalchemy import URL, Column, Integer, MetaData, String, Table, create_engine
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import URL, Column, Double, Integer, MetaData, String, Table, create_engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
@@ -20,6 +24,10 @@ from tests.database import connect
 from tests.example import TABLES
 
 ROOT = Path(__file__).parent.parent
+PLUGINS = [
+    "alembic.autogenerate.*",
+    "alembic.ext.checkconstraint_byname",
+]  # as in migrations/env.py
 
 DESCRIBE = """
     SELECT 'column', table_name, column_name, data_type, collation_name, is_nullable, column_default
@@ -169,4 +177,48 @@ def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
         for one in refused:
             with pytest.raises(IntegrityError, match="bounded_value_"), connection.begin_nested():
                 connection.execute(table.insert(), {"value": one})
+    engine.dispose()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    ("bound", "kept", "refused"),
+    [
+        ({"pattern": "^[a-z]+:foo$"}, ["a:foo"], ["aNULL", "a:fo"]),
+        ({"pattern": r"^\:foo\\:foo[\:foo]$"}, [":foo\\:foo:"], [":foo:foo:", ":foo\\:foo\\"]),
+        ({"pattern": "^(?:foo|%{2})$"}, ["foo", "%%"], [":foo", "%", "%%%%"]),
+        ({"pattern": r"^[0-9%]\%[\%]\\%$"}, ["%%%\\%"], ["%%%%", "%%%%\\%"]),
+        ({"pattern": r"^\(?:foo[a-zé]$"}, ["(:foox", ":fooé"], ["foox", ":foo:"]),
+        ({"pattern": "^(?:𐎀|é:é)'$"}, ["𐎀'", "é:é'"], ["é'"]),
+        ({"enum": ["5%", ":foo", r"a\:b", "(.*)"]}, ["5%", ":foo", r"a\:b", "(.*)"], ["5%%", "x"]),
+        ({"enum": ["it's", r"a\b"]}, ["it's", r"a\b"], ["it''s", "ab"]),
+        ({"minimum": 0.1, "maximum": 1e308}, [0.1, 1e308], [0.09, 1.1e308, float("nan")]),
+    ],
+    ids=str,
+)
+def test_a_generated_migration_keeps_what_the_model_keeps(
+    make_database: MakeDatabase, bound: dict[str, Any], kept: list[object], refused: list[object]
+) -> None:
+    value: Column[Any] = Column("value", Double if isinstance(kept[0], float) else String)
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    table = Table("bounded", metadata, value)
+    repeat_bounds(table, {"properties": {"value": bound}})
+    engine = create_engine(make_database())
+
+    with engine.begin() as connection:
+        options = {"autogenerate_plugins": PLUGINS}
+        context = MigrationContext.configure(connection, opts=options)
+        for _ in range(2):  # a table is created, then a constraint
+            upgrade_ops = produce_migrations(context, metadata).upgrade_ops
+            assert upgrade_ops is not None
+            code = render_python_code(upgrade_ops, migration_context=context)
+            exec(f"if op:\n    {code}", {"op": Operations(context), "sa": sqlalchemy})
+            assert compare_metadata(context, metadata) == []
+            for one in kept:
+                connection.execute(table.insert(), {"value": one})
+            for one in refused:
+                with pytest.raises(IntegrityError), connection.begin_nested():
+                    connection.execute(table.insert(), {"value": one})
+            for check in sqlalchemy.inspect(connection).get_check_constraints("bounded"):
+                Operations(context).drop_constraint(check["name"] or "", "bounded")
     engine.dispose()

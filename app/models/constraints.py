@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import AutoString
 
 from app.models.fields import ANYTHING_BUT_NUL, References
+from app.models.patterns import in_sql, one_of
 
 # Alembic can alter or drop a constraint only by its name.
 NAMING_CONVENTION = {
@@ -52,16 +53,25 @@ def repeat_bounds(table: Table, schema: dict[str, Any]) -> None:
         for variant in variants(schema, field):
             if variant.get("format") in _KEPT_BY_TYPE:
                 continue
-            for keyword, check in _CHECKS.items():
-                # PostgreSQL stores no NUL anyhow.
-                if keyword not in variant or variant[keyword] == ANYTHING_BUT_NUL:
-                    continue
-                bound = variant[keyword]
+            for keyword, bound in _bounds(variant).items():
                 version = (
                     bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
                 )
                 name = f"{field}_{keyword.lower()}_{version}"
-                table.append_constraint(CheckConstraint(check(table.c[field], bound), name=name))
+                check = _CHECKS[keyword](table.c[field], bound)
+                table.append_constraint(CheckConstraint(check, name=name))
+
+
+def _bounds(variant: dict[str, Any]) -> dict[str, Any]:
+    """Return the bounds that CHECKs keep, in a form that a migration can have."""
+    bounds = {keyword: variant[keyword] for keyword in _CHECKS if keyword in variant}
+    if bounds.get("pattern") == ANYTHING_BUT_NUL:
+        del bounds["pattern"]  # PostgreSQL stores no NUL anyhow
+    if any({"%", ":"} & {*member} for member in bounds.get("enum", [])):
+        bounds["pattern"] = one_of(bounds.pop("enum"))
+    if "pattern" in bounds:
+        bounds["pattern"] = in_sql(bounds["pattern"])
+    return bounds
 
 
 def column_types(schema: dict[str, Any]) -> Iterator[tuple[str, type[TypeEngine[Any]]]]:
