@@ -1,25 +1,37 @@
 """What a model declares is kept: on the resource that the README adds."""
 
 from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
 from enum import IntEnum
-from typing import Annotated, Any, ClassVar
-from uuid import uuid4
+from ipaddress import IPv4Address
+from math import inf
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import MISSING, StringConstraints
+from pydantic import (
+    MISSING,
+    AwareDatetime,
+    HttpUrl,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+)
 from sqlalchemy import URL
 from sqlmodel import Field, SQLModel
 
 from app.api.crud_router import OwnedRouter, owned_crud_router
 from app.api.identity import current_owner
-from app.models.fields import BigInteger, Date, Id, Integer, Line, References, Time
+from app.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
 from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 from tests.conftest import MakeDatabase, migrated
 from tests.database import connect
 from tests.server import serve
-from tests.test_bad_input import assert_problem
+from tests.test_bad_input import JSON, assert_problem
 from tests.test_tasks import TASKS, create
 
 MILESTONES = "/api/v1/milestones"
@@ -49,6 +61,15 @@ NOT_TIMES: list[object] = [
     "2026-01-01T00:00:00", "2026-01-01", "2026-01-01T00:00:00+00:00", "2026-01-01 00:00:00Z", 5,
     "5", "9999-12-31T23:59:59-23:00", "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z",
     "2026-01-01T24:00:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.1234567Z", 1.5, True, [],
+]  # fmt: skip
+WITH_NUL = [
+    r"^https?://[^\s]+$", "a", "^a", "a$", "^a|b$", "^(a|^b)|c$", "^.*$", r"^\S$", r"^[\W]$",
+    r"^\D$", r"^\x00$", r"^[\x00-\x20]$", r"^a\$", "^[^]a]$", r"^\\.$", r"^[[:cntrl:]]$",
+    r"^\p{L}$", "^\0$",
+]  # fmt: skip
+WITHOUT_NUL = [
+    r"^https?://[^\s\x00]+$", "^#[0-9a-f]{6}$", r"^a$|^b\.$", "^(a|[|(]b)$", r"^[^]\x00]$", r"^\$$",
+    "^[^\0]+$", "^(?:a(b|c)|d)?$", r"^\(\|\)$",
 ]  # fmt: skip
 NOT_WEIGHTS = ["", "0", "101", "01", "+1", "1.0", " 1", "1_0", "1e1", "-0", "null", "9" * 5000]
 NOT_DATES = ["", "0", "null", "2026-02-30", "0000-01-01", "20260101", "2026-01-01T00:00:00"]
@@ -364,6 +385,14 @@ def declared() -> Iterator[None]:
         SQLModel.metadata.remove(SQLModel.metadata.tables[name])
 
 
+def with_value(kind: object) -> dict[str, Any]:
+    """The namespace of a class with a field of this type."""
+    return {
+        "__annotations__": {"value": kind},
+        "__module__": __name__,
+    }
+
+
 def router_of(
     model: type[Owned],
     create_schema: type[CreateSchema] = CreateSchema,
@@ -416,7 +445,7 @@ class TestDeclarations:
             mass: BigInteger | None = None
             name: Annotated[Line, StringConstraints(max_length=10)]
             moons: Annotated[Integer, Field(ge=0)]
-            ringed: bool | None
+            ringed: StrictBool | None
 
         operation = document(Planet)["paths"]["/planets"]["get"]
         parameters = {item["name"]: item["schema"] for item in operation["parameters"]}
@@ -477,7 +506,7 @@ class TestDeclarations:
     def test_of_another_kind_are_refused(self, use: str) -> None:
         class Wrong(SQLModel):
             at: Time
-            ratio: float
+            ratio: Float
 
         field = "at" if use == "filterable" else "ratio"
         model = type(
@@ -492,23 +521,102 @@ class TestDeclarations:
     @pytest.mark.parametrize(
         ("kind", "why"),
         [
-            (int, "has no bounds"),
-            (Annotated[int, Field(ge=0)], "has no bounds"),
-            (int | None, "has no bounds"),
+            (Annotated[StrictInt, Field(ge=0)], "has no bounds: use Integer"),
+            (Annotated[StrictInt, Field(ge=0, gt=1)], "has no bounds"),
+            (Annotated[StrictInt, Field(le=0, lt=1)], "has no bounds"),
+            (StrictInt | None, "has no bounds"),
+            (Annotated[Integer, Field(ge=0, le=2**31)], "has bounds beyond .* Integer or BigI"),
+            (Annotated[Integer, Field(ge=-(2**31) - 1)], "has bounds beyond"),
+            (Annotated[BigInteger, Field(le=2**53)], "has bounds beyond"),
+            (Annotated[BigInteger, Field(ge=-(2**53) - 1)], "has bounds beyond"),
+            (Annotated[StrictFloat, Field(ge=0)], "has no bounds: use Float"),
+            (Annotated[StrictFloat, Field(ge=0, le=inf)], "has no bounds"),
             (str, "may have NUL"),
-            (Line, "is indexed: give it a max_length"),
+            *(
+                (Annotated[str, StringConstraints(pattern=pattern)], "may have NUL")
+                for pattern in WITH_NUL
+            ),
             (Annotated[Line, StringConstraints(max_length=501)], "is indexed"),
-            (IntEnum("Number", ["ONE"]), "is an enumeration, but no StrEnum"),
+            (Line, "is indexed: give it a max_length"),
         ],
     )
     def test_that_no_column_or_index_can_hold_are_refused(self, kind: object, why: str) -> None:
-        namespace = {
-            "__annotations__": {"value": kind},
-            "__module__": __name__,
-            "filterable": ("value",),
-        }
-        with pytest.raises(TypeError, match=rf"boundless\w+\.value {why}"):
+        namespace = {**with_value(kind), "filterable": ("value",)}
+        with pytest.raises(TypeError, match=rf"(?i)boundless\w+\.value {why}"):
             type(f"Boundless{uuid4().hex}", (Owned,), namespace, table=True)
+
+    @pytest.mark.parametrize("pattern", WITHOUT_NUL)
+    def test_of_a_pattern_that_nul_does_not_match_are_allowed(self, pattern: str) -> None:
+        kind = Annotated[str, StringConstraints(pattern=pattern)]
+        type("Text", (CreateSchema,), with_value(kind))
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [
+            (Decimal, "Decimal"),
+            (Annotated[Decimal, Field(ge=0, le=1)] | None, "Decimal"),
+            (HttpUrl, "HttpUrl"),
+            (AwareDatetime, "AwareDatetime"),
+            (list[str], "list"),
+            (dict[str, str], "dict"),
+            (IPv4Address, "IPv4Address"),
+            (time, "time"),
+            (Literal["a", "b"], "Literal"),
+            (IntEnum("Number", ["ONE"]), "Number"),
+            (Integer | Line, r"int \| str"),
+            (Line | Text, r"str \| str"),
+        ],
+    )
+    def test_of_a_type_that_is_not_supported_are_refused(self, kind: object, name: str) -> None:
+        refused = rf"^\w+\.value is of type {name}, .* StrEnum, .* Float, .* app.models.fields"
+        for base in (Owned, CreateSchema):
+            with pytest.raises(TypeError, match=refused):
+                type("Unsupported", (base,), with_value(kind))
+
+    @pytest.mark.parametrize(
+        ("kind", "supported"),
+        [
+            (bool, "StrictBool"),
+            (Annotated[int, Field(ge=5, le=9)], "Integer"),
+            (Annotated[float, Field(gt=5, lt=9)], "Float"),
+            (date, "Date"),
+            (datetime, "Time"),
+            (UUID, "Id"),
+        ],
+    )
+    def test_that_coerce_a_value_are_refused(self, kind: Any, supported: str) -> None:
+        refused = rf"^\w+\.value (coerces|may be written).* use {supported} "
+        for declared in (kind, kind | None, kind | MISSING, Annotated[kind | None, Field()]):
+            for base in (Owned, CreateSchema, UpdateSchema):
+                with pytest.raises(TypeError, match=refused):
+                    type("Lax", (base,), with_value(declared))
+
+    def test_of_a_number_with_a_fraction_keep_to_it(self, make_database: MakeDatabase) -> None:
+        class Angle(Owned, table=True):
+            turn: Annotated[Float, Field(gt=0, le=0.1)] | None
+            any: Float = 0.5
+
+        class AngleCreate(CreateSchema):
+            turn: Annotated[Float, Field(gt=0, le=0.1)] | None
+            any: Float | MISSING = MISSING
+
+        class AngleRead(ReadSchema):
+            turn: float | None
+            any: float
+
+        with serve(migrated(make_database())) as server, server.client("alice") as alice:
+            server.app.include_router(router_of(Angle, AngleCreate, AngleRead))
+            for turn in (0.1, 5e-324, None):
+                created = alice.post("/angles", json={"turn": turn, "any": 1}).json()
+                assert (created["turn"], created["any"]) == (turn, 1)
+            refused = ['"0.1"', "true", "1e400", "-1e400", "NaN", "[]", f"1{'0' * 400}"]
+            for text in (*refused, "0", "0.11"):
+                response = alice.post("/angles", content=f'{{"turn": {text}}}', headers=JSON)
+                assert_problem(response, 422, "/body/turn")
+            for text in refused:
+                body = f'{{"turn": null, "any": {text}}}'
+                response = alice.post("/angles", content=body, headers=JSON)
+                assert_problem(response, 422, "/body/any")
 
     def test_of_as_much_text_as_an_index_holds_are_allowed(self) -> None:
         class Label(Owned, table=True):

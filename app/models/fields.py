@@ -7,7 +7,14 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, StrictInt, StringConstraints, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 from sqlmodel import SQLModel
 
 # Spelled out, because engines disagree on \s: Python, Rust, ECMAScript, PostgreSQL. Hey API writes
@@ -81,6 +88,10 @@ BigInteger = Annotated[
     StrictInt, Field(ge=1 - 2**53, le=2**53 - 1, json_schema_extra={"format": "int64"})
 ]
 """A whole number that may be larger. Narrow it with ``ge`` and ``le``."""
+
+# Almost the largest one that is finite, with a name that a constraint can have.
+Float = Annotated[StrictFloat, Field(ge=-1e308, le=1e308, json_schema_extra={"format": "double"})]
+"""A number with a fraction, in double precision. Narrow it with ``ge`` and ``le``."""
 
 Time = Annotated[
     datetime,

@@ -12,7 +12,7 @@ from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 from app.models.constraints import NAMING_CONVENTION, column_types, refer, repeat_bounds
-from app.models.declarations import refuse_beyond_owner, refuse_unbounded
+from app.models.declarations import refuse_beyond_owner, refuse_long_keys, refuse_unsupported
 from app.models.fields import Id, NewId, OwnerId, References, Time, declared_type
 from app.models.sorting import sort_key
 from app.models.time import from_microseconds
@@ -43,13 +43,14 @@ class Owned(SQLModel):
 
     # Collation "C" compares byte by byte, whatever the locale of the database.
     owner_id: OwnerId = Field(primary_key=True, sa_type=String(255, collation="C"))
-    id: UUID = Field(primary_key=True)
-    created_at: datetime
-    updated_at: datetime
+    id: Id = Field(primary_key=True)
+    created_at: Time
+    updated_at: Time
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Choose types for columns, where SQLModel's own would not do."""
+        refuse_unsupported(cls)
         for name, type_ in column_types(cls.model_json_schema()):
             field = cls.model_fields[name]
             field.metadata = [*Field(sa_type=type_).metadata, *field.metadata]
@@ -59,7 +60,7 @@ class Owned(SQLModel):
 def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
     table: Table = model.__table__  # type: ignore[attr-defined]
     schema = model.model_json_schema()
-    refuse_unbounded(table, schema, indexed=(*model.unique, *model.filterable))
+    refuse_long_keys(table, schema, indexed=(*model.unique, *model.filterable))
     repeat_bounds(table, schema)
     for field in model.unique:
         table.append_constraint(UniqueConstraint(table.c.owner_id, table.c[field]))
@@ -83,9 +84,18 @@ def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
 
 
 class RequestSchema(BaseModel):
-    """Base of what clients send. An unknown field is refused."""
+    """Base of what clients send. An unknown field is refused.
+
+    Raises:
+        TypeError: a field takes what the database cannot hold, or a value that is coerced.
+    """
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        """Refuse fields that would not keep to the contract."""
+        refuse_unsupported(cls)
 
     @model_validator(mode="before")
     @classmethod
