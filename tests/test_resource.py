@@ -454,6 +454,18 @@ class TestDeclarations:
         assert (parameters["moons"]["format"], parameters["moons"]["minimum"]) == ("int32", 0)
         assert parameters["ringed"]["type"] == "boolean"
 
+    def test_of_times_show_an_example(self) -> None:
+        class Alarm(CreateSchema):
+            at: Time
+            until: Time | MISSING = MISSING
+            repeated: Time | MISSING | None = MISSING
+
+        fields = Alarm.model_json_schema()["properties"]
+        repeated = fields["repeated"]["anyOf"][0]
+        example = "2026-11-22T08:54:25.158000Z"
+        for schema in (fields["at"], fields["until"], repeated):
+            assert schema["examples"] == [example]
+
     def test_of_orders_hold_for_every_kind_that_may_be_null(
         self, make_database: MakeDatabase
     ) -> None:

@@ -101,8 +101,8 @@ Time = Annotated[
         format="date-time",
         pattern=_TIME,
         maxLength=27,
+        examples=["2026-11-22T08:54:25.158000Z"],
     ),
-    Field(examples=["2026-11-22T08:54:25.158000Z"]),
 ]
 """A moment, in UTC (RFC 3339)."""
 
