@@ -4,16 +4,18 @@ They are read from the application's own document, so a new resource is in here 
 """
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import httpx
 from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
 from sqlmodel import SQLModel
 
 from tests.document import WITH_EXAMPLE
+from tests.values import Schema, example_of, resolved, value_of
 
 NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
+_NUMBERS = count()
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Operation:
     path: str
     collection: str
     table: Table
-    body: dict[str, Any] | None
+    schemas: dict[str, Schema] | None
+    """Those of the fields of the body, if there is one."""
 
     def send(self, client: httpx.Client, id_: str, **changes: Any) -> httpx.Response:
         """Do it to the item with this id, or to the collection, with changes to the request."""
@@ -35,41 +38,26 @@ class Operation:
 
     def fields(self, client: httpx.Client) -> dict[str, Any] | None:
         """The body of a request by a client, if it has one."""
-        return self.body and {**self.body, **self.keys(client)}
+        if self.schemas is None:
+            return None
+        examples = {field: example_of(schema) for field, schema in self.schemas.items()}
+        return {**examples, **self.keys(client, self.schemas)}
 
-    def keys(self, client: httpx.Client) -> dict[str, str]:
+    def keys(self, client: httpx.Client, schemas: dict[str, Schema]) -> dict[str, Any]:
         """The fields of the body that are new each time, or refer to something of the client's."""
-        keys = {}
+        new, referring = {}, {}
         for constraint in self.table.constraints:
+            if not isinstance(constraint, UniqueConstraint | ForeignKeyConstraint):
+                continue
+            field = constraint.columns.keys()[-1]
+            if field not in schemas:
+                continue
             if isinstance(constraint, UniqueConstraint):
-                keys[constraint.columns.keys()[-1]] = uuid4().hex
+                new[field] = value_of(schemas[field], next(_NUMBERS))
             if isinstance(constraint, ForeignKeyConstraint):
                 other = CREATE[constraint.referred_table.name].send(client, "")
-                keys[constraint.columns.keys()[-1]] = other.json().get("id", NEVER_WAS)
-        return {field: value for field, value in keys.items() if field in (self.body or {})}
-
-
-def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """Return a value that fits a schema of a field."""
-    variant = schema.get("anyOf", [schema])[0]
-    if "$ref" in variant:
-        return example_of(schemas[variant["$ref"].rpartition("/")[2]], schemas)
-    for values in ("examples", "enum"):
-        if values in variant:
-            return variant[values][0]
-    least = variant.get("minimum", 1)
-    examples = {
-        "date": "2026-11-22",
-        "uuid": NEVER_WAS,
-        "string": "x" * max(1, variant.get("minLength", 1)),
-        "integer": int(least),
-        "number": least,
-        "boolean": True,
-    }
-    for kind in (variant.get("format"), variant.get("type")):
-        if kind in examples:
-            return examples[kind]
-    raise NotImplementedError(f"give the field an example: {schema}")
+                referring[field] = other.json().get("id", NEVER_WAS)
+        return {**new, **referring}
 
 
 def operations() -> list[Operation]:
@@ -81,14 +69,18 @@ def operations() -> list[Operation]:
         creates = WITH_EXAMPLE["paths"][collection]["post"]["operationId"]
         table = SQLModel.metadata.tables[creates.removeprefix("create").lower()]
         for method, operation in methods.items():
-            body = None
+            fields = None
             if "requestBody" in operation:
                 reference = operation["requestBody"]["content"]["application/json"]["schema"]
                 schema = schemas[reference["$ref"].rpartition("/")[2]]
                 names = schema.get("required", schema["properties"])
-                body = {name: example_of(schema["properties"][name], schemas) for name in names}
+                fields = {
+                    name: resolved(name, schema["properties"][name], schemas)
+                    for name in names
+                    if name != "id"
+                }
             name = operation["operationId"]
-            found.append(Operation(name, method.upper(), path, collection, table, body))
+            found.append(Operation(name, method.upper(), path, collection, table, fields))
     return found
 
 
