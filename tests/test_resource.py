@@ -438,6 +438,20 @@ class TestDeclarations:
         assert not has_409("/books/{id}", "patch")
         assert not has_409("/books/{id}", "delete")
 
+    def test_have_an_article_in_the_documentation(self) -> None:
+        class Expense(Owned, table=True):
+            """Money that is gone."""
+
+        class Unit(Owned, table=True):
+            """One of them."""
+
+        paths = document(Expense, Unit)["paths"]
+        assert paths["/expenses"]["post"]["summary"] == "Create an expense"
+        assert paths["/expenses"]["post"]["description"].startswith("Store an expense ")
+        assert paths["/units"]["post"]["summary"] == "Create a unit"
+        for method, summary in {"get": "Get", "patch": "Update", "delete": "Delete"}.items():
+            assert paths["/expenses/{id}"][method]["summary"] == f"{summary} an expense"
+
     def test_of_filters_show_their_bounds(self) -> None:
         class Planet(Owned, table=True):
             filterable: ClassVar[tuple[str, ...]] = ("mass", "name", "moons", "ringed")

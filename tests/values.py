@@ -16,8 +16,7 @@ _LENGTH = 12
 
 def resolved(name: str, field: Schema, schemas: Schema) -> Schema:
     """Return the schema of a field, but for null, with what it refers to and its name."""
-    variants = field.get("anyOf", [field])
-    variant = next(variant for variant in variants if variant.get("type") != "null")
+    variant = field.get("anyOf", [field])[0]
     reference = variant.get("$ref", "").rpartition("/")[2]
     return {**schemas.get(reference, {}), **variant, **field, "title": name}
 

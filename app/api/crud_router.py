@@ -198,7 +198,7 @@ class _OwnedEndpointCreator(EndpointCreator):
     def add_routes_to_router(self) -> None:  # type: ignore[override]
         """Add the routes, each with what the contract says of it."""
         name = self.model.__name__
-        one, many = name.lower(), self.router.name
+        one, many = _with_article(name.lower()), self.router.name
         item = f"/{{{self.primary_key_names[0]}}}"
         taken = [409] if self.model.unique else []
         referred_to = [409] if is_referred_to(self.model.__table__) else []
@@ -208,8 +208,8 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._create_item(),
             methods=["POST"],
             operation_id=f"create{name}",
-            summary=f"Create a {one}",
-            description=f"Store a {one} that belongs to the caller.",
+            summary=f"Create {one}",
+            description=f"Store {one} that belongs to the caller.",
             status_code=201,
             response_model=self.select_schema,
             responses={201: tagged("Location"), **documented(400, 409, 413, 415, 422)},
@@ -229,7 +229,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._read_item(),
             methods=["GET"],
             operation_id=f"get{name}",
-            summary=f"Get a {one}",
+            summary=f"Get {one}",
             description=f"Show one of the caller's {many}.",
             response_model=self.select_schema,
             responses={200: tagged(), 304: tagged(), **documented(404, 422)},
@@ -239,7 +239,7 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._update_item(),
             methods=["PATCH"],
             operation_id=f"update{name}",
-            summary=f"Update a {one}",
+            summary=f"Update {one}",
             description="Change the given fields. What is left out stays as it is.",
             response_model=self.select_schema,
             responses={200: tagged(), **documented(400, 404, *taken, 412, 413, 415, 422)},
@@ -249,9 +249,14 @@ class _OwnedEndpointCreator(EndpointCreator):
             self._delete_item(),
             methods=["DELETE"],
             operation_id=f"delete{name}",
-            summary=f"Delete a {one}",
+            summary=f"Delete {one}",
             description=f"Remove one of the caller's {many} for good.",
             status_code=204,
             response_class=Response,  # without a media type, as it has no body
             responses=documented(404, *referred_to, 412, 422),
         )
+
+
+def _with_article(noun: str) -> str:
+    # At the start of a word, u is mostly no vowel: a user, a unit.
+    return f"{'an' if noun.startswith(('a', 'e', 'i', 'o')) else 'a'} {noun}"
