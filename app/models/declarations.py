@@ -14,7 +14,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from app.models.constraints import variants
-from app.models.patterns import admits_nul
+from app.models.patterns import admits_nul, is_ambiguous
 
 _SUPPORTED: dict[Any, str] = {
     bool: "StrictBool of pydantic",
@@ -42,7 +42,8 @@ def refuse_unsupported(model: type[BaseModel]) -> None:
 
     Raises:
         TypeError: a field is of a type that is not supported, a number has no bounds or wider ones
-            than its column, text may have NUL in it, or a value may be written in several ways.
+            than its column, text may have NUL in it or has a pattern that is ambiguous, or a value
+            may be written in several ways.
     """
     for name, field in model.model_fields.items():
         kinds = _kinds(field.annotation)
@@ -76,6 +77,8 @@ def _fault(kind: type, field: FieldInfo, variant: dict[str, Any]) -> str:
     """Return what is wrong with a field, if anything is."""
     if kind is str and ("pattern" not in variant or admits_nul(variant["pattern"])):
         return r"may have NUL in it (a pattern must go from ^ to $, and [^…] must have \x00)"
+    if kind is str and is_ambiguous(variant["pattern"]):
+        return r"has \d, \s, \w or \b in its pattern, which not everybody reads alike (write [0-9])"
     if kind in {date, datetime, UUID} and "pattern" not in variant:
         return "may be written in several ways"
     if kind in {int, float} and (fault := _fault_of_bounds(kind, variant)):

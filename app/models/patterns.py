@@ -26,6 +26,15 @@ def admits_nul(pattern: str) -> bool:
     return "\0" in rest or not anchored
 
 
+def is_ambiguous(pattern: str) -> bool:
+    r"""Tell whether a pattern has ``\d``, ``\s``, ``\w`` or ``\b``.
+
+    Pydantic's ``\d`` matches any digit of Unicode, that of PostgreSQL and of clients 0 to 9, and
+    PostgreSQL's ``\b`` is a character.
+    """
+    return not {*"dDsSwWbB"}.isdisjoint(re.findall(r"\\(.)", pattern, re.DOTALL))
+
+
 def _may_be_nul(character: str) -> bool:
     try:
         return re.fullmatch(character, "\0") is not None
