@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,13 @@ import httpx
 import pytest
 from fastcrud import AccessDenied, FastCRUD, JoinConfig
 from sqlalchemy import (
+    Integer,
     MetaData,
     Select,
     String,
+    UnaryExpression,
     case,
+    cast,
     column,
     delete,
     extract,
@@ -31,14 +35,16 @@ from sqlalchemy import (
     update,
     values,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import aliased, with_loader_criteria
+from sqlalchemy.sql.operators import custom_op
 from sqlmodel import SQLModel, col
 
 from app.db.compiled import OwnerMissingError
 from app.db.crud import OwnedCRUD
-from app.db.database import Database
+from app.db.database import Database, DatabaseError, UnfitValueError
 from app.db.session import OwnedSession
 from app.models.task import Task, TaskRead
 from tests.server import Server
@@ -192,6 +198,10 @@ IN_ANOTHER_SCHEMA: Any = TABLE.to_metadata(MetaData(), schema="public")
 UPDATED = update(TABLE).values(title="").returning(TABLE.c.id).cte()
 INSERTED = insert(TABLE).values(owner_id="bob").returning(TABLE.c.id).cte()
 A_VALUE = values(column("id", String), name="other").data([(select(INSERTED).scalar_subquery(),)])
+TYPE = String("9)) || (VALUES ('1'")  # type: ignore[arg-type]
+UNARY: Any = UnaryExpression(
+    TABLE.c.title, modifier=custom_op("|| (SELECT max(title) FROM task)"), type_=String
+)
 QUERIES: dict[str, Select[Any]] = {
     "of a table": select(TASK_ID),
     "with an alias": select(SAME_TITLE.id),
@@ -216,6 +226,8 @@ REFUSED_QUERIES: dict[str, Select[Any]] = {
     "with literal SQL": select(TASK_ID, literal_column("(SELECT max(title) FROM task)")),
     "with literal SQL after a name": select(TASK_ID, literal_column("title, (SELECT 1) AS x")),
     "with an operator of its own": select(TASK_ID).where(col(Task.title).op("= '' OR 1 =")(1)),
+    "with a modifier of its own": select(TASK_ID, UNARY),
+    "with a type that is SQL": select(cast(TABLE.c.title, TYPE)),
     "with a suffix": select(TASK_ID).suffix_with("LIMIT 9"),
     "with a hint": select(TASK_ID).with_statement_hint("OR TRUE"),
     "with text to sort by": select(TASK_ID).order_by(text("(SELECT max(title) FROM task)")),
@@ -260,7 +272,6 @@ EXPRESSIONS: dict[str, Any] = {
     "a case": case((col(Task.completed), "done"), else_=col(Task.title)),
 }
 REFUSED_EXPRESSIONS: dict[str, Any] = {
-    "a query": select(func.max(col(Task.title))),
     "of a query": select(func.max(OTHER.c.title)).scalar_subquery(),
     "of a union": union_all(select(OTHER.c.title), select(OTHER.c.title)).scalar_subquery(),
     "of what there is": select(OTHER.c.id).where(OTHER.c.title == "theirs").exists(),
@@ -268,7 +279,14 @@ REFUSED_EXPRESSIONS: dict[str, Any] = {
     "of an update": select(UPDATED.c.id).scalar_subquery(),
     "with text": text("(SELECT max(title) FROM task)"),
     "with literal SQL": literal_column("(SELECT max(title) FROM task)"),
+    "with a modifier of its own": UNARY,
     "with an operator of its own": col(Task.title).op("|| (SELECT max(title) FROM task) ||")(""),
+    "of another row": OTHER.c.title,
+    "of another row, in a function": func.concat(SAME_TITLE.title, "x"),
+    "of a deleted row": delete(TABLE).returning(TABLE.c.title).cte().c.title,
+    "of a row of a query": select(OTHER.c.title).cte().c.title,
+    "of another table": table("pg_stat_activity", column("query")).c.query,
+    "of a function that has rows": func.unnest(array(["x"])).column_valued("other"),
 }
 
 
@@ -283,14 +301,38 @@ def test_a_field_may_become_what_the_row_says(
     )
 
 
+@pytest.mark.parametrize("versions", [None, [datetime.now(UTC)]], ids=["any", "versions"])
 @pytest.mark.parametrize("name", REFUSED_EXPRESSIONS)
 def test_no_field_becomes_what_other_rows_say(
-    server: Server, mine: str, owner: str, name: str
+    server: Server, mine: str, owner: str, name: str, versions: Any
 ) -> None:
     changes = {"description": REFUSED_EXPRESSIONS[name]}
 
     with server.wire.recording() as sent, pytest.raises(OwnerMissingError):
+        run(server, owner, lambda crud, _: crud.update(UUID(mine), changes, versions))
+    assert sent.executions == 0
+
+
+def test_a_value_that_does_not_fit_is_told_from_a_query_that_fails(
+    server: Server, mine: str, owner: str
+) -> None:
+    def update(description: Any) -> None:
+        changes = {"description": description}
         run(server, owner, lambda crud, _: crud.update(UUID(mine), changes))
+
+    length = func.length(col(Task.title))
+    with pytest.raises(UnfitValueError, match="DataError"):
+        update("\0")
+    with pytest.raises(UnfitValueError, match="NumericValueOutOfRange"):
+        update(cast(cast(str(2**31), Integer), String))
+    with pytest.raises(DatabaseError, match="DivisionByZero"):
+        update(cast(length // (length - 4), String))
+
+
+@pytest.mark.parametrize("key", [Task.owner_id, TABLE.c.description, 0, "nothing"])
+def test_nothing_but_fields_can_be_changed(server: Server, mine: str, owner: str, key: Any) -> None:
+    with server.wire.recording() as sent, pytest.raises(TypeError, match="has no fields"):
+        run(server, owner, lambda crud, _: crud.update(UUID(mine), {key: "bob"}))
     assert sent.executions == 0
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -11,7 +11,7 @@ from weakref import ref
 
 import pytest
 from fastcrud import AccessDenied, FastCRUD
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlmodel import SQLModel, col
 
 from app.api.crud_router import owned_crud_router
@@ -24,6 +24,9 @@ from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
 
+TABLE = SQLModel.metadata.tables["task"]
+OTHER = TABLE.alias()
+TITLES = select(func.max(OTHER.c.title)).scalar_subquery()
 CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
     lambda crud: crud.create({"title": "x"}),
     lambda crud: crud.get(uuid4()),
@@ -102,6 +105,25 @@ def test_the_owner_is_that_of_the_connection_whatever_the_values_say(server: Ser
 
     created, seen = asyncio.run(create_and_look_for_it())
     assert seen == created
+
+
+@pytest.mark.parametrize(
+    ("field", "call"),
+    [
+        (OTHER.c.title, lambda statements: statements.get(uuid4())),
+        (TITLES, lambda statements: statements.get(uuid4())),
+        (TITLES, lambda statements: statements.update(uuid4(), {"title": "x"}, None)),
+        (TITLES, lambda statements: statements.delete(uuid4(), None)),
+    ],
+)
+def test_no_field_of_a_model_is_that_of_another_row(
+    field: Any, call: Callable[[Statements], Coroutine[Any, Any, Any]]
+) -> None:
+    async def select_mine(**_: Any) -> Any:
+        return select(TABLE.c.id, field).where(TABLE.c.owner_id == OWNER)
+
+    with pytest.raises(OwnerMissingError):
+        asyncio.run(call(Statements(Task, select_mine)))
 
 
 def test_clients_cannot_make_a_process_keep_statements_without_end(

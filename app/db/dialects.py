@@ -4,22 +4,29 @@ They keep out what is easily written without a thought, not whoever means to get
 that takes SQL or the name of a table as a value, such as ``query_to_xml``, is not recognized.
 """
 
+import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sqlalchemy import ColumnClause, Extract, TableClause
+from sqlalchemy import ColumnClause, Extract, Select, TableClause
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 from sqlalchemy.dialects.postgresql.psycopg import (
     PGCompiler_psycopg,
     PGDialectAsync_psycopg,
     PGIdentifierPreparer_psycopg,
 )
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
 from app.db.compiled import OWNER, OwnerMissingError
 
+_TYPE = re.compile(r'[\w ."]+(\(\d+(, \d+)?\))?[\w ."]*(\[\])*')
+
 
 class _Compiler(PGCompiler_psycopg):
-    """Refuses SQL in text, because what is in it cannot be known, and statements that write."""
+    """Refuses SQL in text, because what is in it cannot be known."""
 
     def visit_column(self, column: ColumnClause[Any], *arguments: Any, **options: Any) -> str:
         # The star is that of count(*), the percent sign that of LIKE, which SQLAlchemy adds.
@@ -38,13 +45,16 @@ class _Compiler(PGCompiler_psycopg):
     def _refuse(self, *refused: Any, **_: Any) -> NoReturn:
         raise OwnerMissingError(refused)
 
-    visit_textclause = visit_custom_op_binary = visit_custom_op_unary_operator = _refuse
+    visit_textclause = visit_tstring = visit_tstring_text = _refuse
+    visit_custom_op_binary = visit_custom_op_unary_operator = _refuse
+    visit_custom_op_unary_modifier = _refuse
     get_statement_hint_text = get_select_hint_text = _refuse
-    visit_insert = visit_update = visit_delete = _refuse
 
 
 class _QueryCompiler(_Compiler):
     """Writes an owned table as the rows of it that the owner has, wherever a query names it."""
+
+    visit_insert = visit_update = visit_delete = _Compiler._refuse  # noqa: SLF001 - of its base
 
     def visit_table(self, table: TableClause, *arguments: Any, **options: Any) -> str:
         name: str = super().visit_table(table, *arguments, **options)  # type: ignore[no-untyped-call]
@@ -65,10 +75,37 @@ class _QueryCompiler(_Compiler):
         return mine if has_alias else f"{mine} AS {self.preparer.quote(table.name)}"
 
 
-class _ExpressionCompiler(_Compiler):
-    """Refuses queries: an expression is about the row that it stands in."""
+def _on_its_own(visit: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a method of a compiler that refuses statements in others, and on several tables."""
 
-    visit_select = visit_compound_select = _Compiler._refuse  # noqa: SLF001 - of a base
+    def checked(compiler: SQLCompiler, statement: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as SQLAlchemy has it
+        is_query = isinstance(statement, Select)
+        if compiler.stack or (is_query and len(statement.get_final_froms()) != 1):
+            raise OwnerMissingError(statement)
+        return visit(compiler, statement, *arguments, **options)
+
+    return checked
+
+
+class _StatementCompiler(_Compiler):
+    """Writes one statement, on one table."""
+
+    visit_select = _on_its_own(_Compiler.visit_select)
+    visit_insert = _on_its_own(_Compiler.visit_insert)
+    visit_update = _on_its_own(_Compiler.visit_update)
+    visit_delete = _on_its_own(_Compiler.visit_delete)
+    visit_compound_select = _Compiler._refuse  # noqa: SLF001 - of its base
+    update_from_clause = delete_extra_from_clause = _Compiler._refuse  # noqa: SLF001
+
+
+class _TypeCompiler(PGTypeCompiler):
+    """Refuses types with more in their arguments than numbers."""
+
+    def process(self, type_: TypeEngine[Any], **options: Any) -> str:
+        text = super().process(type_, **options)
+        if not _TYPE.fullmatch(text):
+            raise OwnerMissingError(type_)
+        return text
 
 
 class _Preparer(PGIdentifierPreparer_psycopg):
@@ -83,6 +120,7 @@ class _Preparer(PGIdentifierPreparer_psycopg):
 
 class _Dialect(PGDialectAsync_psycopg):
     preparer = _Preparer
+    type_compiler_cls = _TypeCompiler
     supports_statement_cache = True
 
 
@@ -91,13 +129,13 @@ class _QueryDialect(_Dialect):
     supports_statement_cache = True
 
 
-class _ExpressionDialect(_Dialect):
-    statement_compiler = _ExpressionCompiler
+class _StatementDialect(_Dialect):
+    statement_compiler = _StatementCompiler
     supports_statement_cache = True
 
 
 QUERY: Dialect = _QueryDialect()  # type: ignore[no-untyped-call]
-"""For a query: it finds no rows but the owner's."""
+"""For any query: it finds no rows but the owner's."""
 
-EXPRESSION: Dialect = _ExpressionDialect()  # type: ignore[no-untyped-call]
-"""For an expression: it has no value but that of the row's columns, constants and functions."""
+STATEMENT: Dialect = _StatementDialect()  # type: ignore[no-untyped-call]
+"""For a statement about one table, which says itself whose rows it is about."""

@@ -25,12 +25,13 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
-from app.db.dialects import EXPRESSION
+from app.db.compiled import DIALECT, OWNER, CompiledStatement, OwnerMissingError
+from app.db.dialects import STATEMENT
 from app.models.owned import Owned
 from app.models.sorting import sort_key
 
@@ -139,15 +140,19 @@ class Statements:
     ) -> Query:
         if versions is None:
             return Query(await self._statement(shape, build), values)
-        statement = await self._statement((shape, "versions"), lambda: self._conditional(build))
+        statement = await self._statement(
+            (shape, "versions"), lambda: self._conditional(build), DIALECT
+        )
         return Query(statement, {**values, _VERSIONS.key: versions})
 
-    async def _statement(self, shape: Hashable, build: Build) -> CompiledStatement:
+    async def _statement(
+        self, shape: Hashable, build: Build, dialect: Dialect = STATEMENT
+    ) -> CompiledStatement:
         statement = self._kept.get(shape)
         if statement is None:
             if len(self._kept) == _MOST_STATEMENTS:
                 self._kept.clear()
-            statement = self._kept[shape] = CompiledStatement(await build())
+            statement = self._kept[shape] = CompiledStatement(await build(), dialect)
         return statement
 
     async def _select_one(self) -> Select[Any]:
@@ -182,6 +187,9 @@ class Statements:
         return insert(self._table).values(values).values(owner_id=OWNER).returning(*shown)
 
     async def _update_one(self, shape: _UpdateShape) -> ReturningUpdate[Any]:
+        computed = dict(shape.computed)
+        if unknown := {*shape.given, *computed}.difference(self._table.columns.keys()):
+            raise TypeError(f"{self._table.name} has no fields {unknown}")
         one = await self._select_one()
         # Later than before, even if the clock stands still or goes back.
         later = self._table.c.updated_at + timedelta(microseconds=1)
@@ -189,7 +197,7 @@ class Statements:
             update(self._table)
             .where(_condition(one))
             .values({field: bindparam(_bound(field)) for field in shape.given})
-            .values({field: _of_one_row(value) for field, value in shape.computed})
+            .values(computed)
             .values(updated_at=func.greatest(func.now(), later))
             .returning(*one.selected_columns)
         )
@@ -201,6 +209,7 @@ class Statements:
     async def _conditional(self, build: Build) -> Select[Any]:
         """Write a row in certain versions. What is returned tells one in another from no row."""
         write: ReturningUpdate[Any] | ReturningDelete[Any] = await build()
+        CompiledStatement(write, STATEMENT)  # within another, a dialect cannot tell its parts
         written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
         there = select((await self._select_one()).exists().label("bound_is_there")).subquery(
             "there"
@@ -220,15 +229,6 @@ def _after(field: str) -> str:
 
 def _bound_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_bound(field): value for field, value in values.items()}
-
-
-def _of_one_row(sql: ClauseElement | QueryableAttribute[Any]) -> ColumnElement[Any]:
-    """Return an expression, unless it reads anything but the row that it stands in."""
-    expression = sql.expression if isinstance(sql, QueryableAttribute) else sql
-    if not isinstance(expression, ColumnElement):
-        raise OwnerMissingError(expression)
-    expression.compile(dialect=EXPRESSION)
-    return expression
 
 
 def _condition(query: Select[Any]) -> ColumnElement[bool]:
