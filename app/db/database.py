@@ -7,11 +7,14 @@ from typing import Any, Protocol, TypeVar
 
 from psycopg import AsyncCursor, DataError, Error, InterfaceError, OperationalError
 from psycopg.errors import (
+    DatetimeFieldOverflow,
     ExclusionViolation,
     FeatureNotSupported,
     ForeignKeyViolation,
+    NumericValueOutOfRange,
     ReadOnlySqlTransaction,
     RestrictViolation,
+    StringDataRightTruncation,
     UniqueViolation,
 )
 from sqlalchemy import URL
@@ -188,7 +191,9 @@ def _translated(error: Error) -> Exception:
             return DuplicateError(_key(error))
         case ForeignKeyViolation() | RestrictViolation():
             return BrokenReferenceError(_key(error))
-        case DataError():
+        case NumericValueOutOfRange() | StringDataRightTruncation() | DatetimeFieldOverflow():
+            return UnfitValueError(type(error).__name__)
+        case DataError() if error.sqlstate is None:  # Psycopg has not sent it
             return UnfitValueError(type(error).__name__)
         case _:
             return DatabaseError(_message(error))
