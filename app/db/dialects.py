@@ -22,6 +22,8 @@ from sqlmodel import SQLModel
 
 from app.db.compiled import OWNER, OwnerMissingError
 
+_CONSTANT = re.compile(r"\*|[0-9]+|'[\w%]*'")
+"""The star of count(*), and constants, such as the percent sign of a pattern, in quotes."""
 _TYPE = re.compile(r'[\w ."]+(\(\d+(, \d+)?\))?[\w ."]*(\[\])*')
 
 
@@ -29,9 +31,7 @@ class _Compiler(PGCompiler_psycopg):
     """Refuses SQL in text, because what is in it cannot be known."""
 
     def visit_column(self, column: ColumnClause[Any], *arguments: Any, **options: Any) -> str:
-        # The star is that of count(*), the percent sign that of LIKE, which SQLAlchemy adds.
-        added = column.name == "*" or column is self._like_percent_literal
-        if column.is_literal and not added:
+        if column.is_literal and not _CONSTANT.fullmatch(column.name):
             raise OwnerMissingError(column)
         text: str = super().visit_column(column, *arguments, **options)
         return text
