@@ -221,6 +221,6 @@ def refuses(process: Process) -> bool:
     """Tell whether a server takes no connections any more."""
     try:
         httpx.get(f"{process.url}/health/live")
-    except httpx.NetworkError:
+    except (httpx.NetworkError, httpx.RemoteProtocolError):
         return True
     return False
