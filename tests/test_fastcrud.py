@@ -231,6 +231,7 @@ REFUSED_QUERIES: dict[str, Select[Any]] = {
     "with a suffix": select(TASK_ID).suffix_with("LIMIT 9"),
     "with a hint": select(TASK_ID).with_statement_hint("OR TRUE"),
     "with text to sort by": select(TASK_ID).order_by(text("(SELECT max(title) FROM task)")),
+    "of a view": select(table("a_view", column("id")).c.id),
     "of a table of no model": select(PARTITION.c.id).join(Task, true()),
     "of nothing that is owned": select(func.now()),
     "that deletes": select(delete(TABLE).returning(TABLE.c.id).cte().c.id),

@@ -500,6 +500,7 @@ class TestDeclarations:
             rank: Integer | None = None
             day: Date | None = None
             place: Integer = 0
+            label: Annotated[Line, Field(max_length=9, default_factory=lambda: "new")]
 
         class EventCreate(CreateSchema):
             at: Time | MISSING | None = MISSING
@@ -514,6 +515,7 @@ class TestDeclarations:
             rank: Integer | None
             day: Date | None
             place: Integer
+            label: Annotated[Line, Field(max_length=9)]
 
         values: dict[str, list[object]] = {
             "at": [
@@ -540,6 +542,7 @@ class TestDeclarations:
                         ordered = [*ascending, *nulls]
                         expected = ordered if sort == field else ordered[::-1]
                         assert [item[field] for item in found] == expected
+                        assert {item["label"] for item in found} == {"new"}
             with server.client("alice") as alice:
                 for value in NOT_TIMES:
                     assert_problem(alice.post("/events", json={"at": value}), 422, "/body/at")
