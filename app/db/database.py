@@ -149,7 +149,7 @@ class OwnedConnection:
         statement: CompiledStatement,
         parameters: Mapping[str, Any],
         *,
-        repeatable: bool = False,
+        repeatable: bool,
     ) -> list[Row]:
         """Run a statement in one round trip, and return its rows.
 
