@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import URL
 from uuid_utils.compat import uuid7
 
+from app.db.crud import OwnedCRUD
+from app.models.task import TaskRead
 from tests.conftest import Logs, MakeDatabase, migrated
 from tests.database import connect, locked
 from tests.process import serving, wait_until
 from tests.server import Server, serve
+from tests.test_fastcrud import run
 from tests.test_tasks import TASKS, create
 
 TIMEOUT = 2
@@ -308,6 +312,17 @@ class TestAConnectionThatBreaks:
         assert_unavailable(alice.post(TASKS, json=new))
         assert alice.post(TASKS, json=new).status_code == 201
         assert len(alice.get(TASKS).json()["items"]) == 1
+
+    @pytest.mark.parametrize("lost", ["requests", "answers"])
+    def test_under_a_read_of_fastcrud_is_not_noticed(
+        self, server: Server, owner: str, lost: str
+    ) -> None:
+        async def count_twice(crud: OwnedCRUD[TaskRead], db: Any) -> int:
+            await crud.count(db)
+            getattr(server.wire, f"lose_{lost}")(1)
+            return int(await crud.count(db))
+
+        assert run(server, owner, count_twice) == 0
 
     def test_after_a_create_was_carried_out_lets_it_be_repeated(
         self, server: Server, alice: httpx.Client
