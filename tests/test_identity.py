@@ -240,25 +240,17 @@ class TestTheIdentity:
         assert all("--http app.protocol:HttpProtocol" in why for why in warnings)
         assert len(warnings) == (status == 401)
 
-    def test_in_a_header_is_not_repeated_by_a_trailer(self, database: URL) -> None:
-        app = create_app(SuiteSettings(database_url=database))
-        with (
-            anyio.from_thread.start_blocking_portal() as portal,
-            running(app, portal) as url,
-        ):
-            trailer = [CHUNKED, b"", b"0", b"X-User-ID: mallory", b"", b""]
-            assert status_of(url, b"X-User-ID: alice", *trailer) == 200
+    def test_in_a_header_is_not_repeated_by_a_trailer(self, server: Server) -> None:
+        trailer = [CHUNKED, b"", b"0", b"X-User-ID: mallory", b"", b""]
+
+        assert status_of(server.url, b"X-User-ID: alice", *trailer) == 200
 
     @pytest.mark.parametrize("kind", [b"Content-Length: 80", CHUNKED])
-    def test_is_not_in_a_body(self, database: URL, kind: bytes) -> None:
-        app = create_app(SuiteSettings(database_url=database))
-        upgrade = [b"Connection: Upgrade", b"Upgrade: h2c"]
-        with (
-            anyio.from_thread.start_blocking_portal() as portal,
-            running(app, portal) as url,
-        ):
-            assert status_of(url, b"X-User-ID: alice", *upgrade, b"", b"") == 200
-            assert status_of(url, b"X-User-ID: alice", *upgrade, kind, b"", b"") == 400
+    def test_is_not_in_a_body(self, server: Server, kind: bytes) -> None:
+        upgrade = [b"X-User-ID: alice", b"Connection: Upgrade", b"Upgrade: h2c"]
+
+        assert status_of(server.url, *upgrade, b"", b"") == 200
+        assert status_of(server.url, *upgrade, kind, b"", b"") == 400
 
 
 class TestTheLog:

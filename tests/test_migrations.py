@@ -14,7 +14,17 @@ from alembic.command import downgrade, upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import URL, Column, Double, Integer, MetaData, String, Table, create_engine
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Double,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
@@ -146,6 +156,17 @@ def test_the_database_refuses_what_the_models_refuse(
         connection.execute(INSERT, {**ROW, column: value})
 
 
+def assert_bounded(
+    connection: Connection, table: Table, kept: list[object], refused: list[object]
+) -> None:
+    """Check that a table takes these values, and that a constraint refuses those."""
+    for one in kept:
+        connection.execute(table.insert(), {"value": one})
+    for one in refused:
+        with pytest.raises(IntegrityError, match="bounded_value_"), connection.begin_nested():
+            connection.execute(table.insert(), {"value": one})
+
+
 @pytest.mark.plain
 @pytest.mark.parametrize(
     ("bound", "kept", "refused"),
@@ -172,11 +193,7 @@ def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
 
     with engine.begin() as connection:
         table.create(connection)
-        for one in kept:
-            connection.execute(table.insert(), {"value": one})
-        for one in refused:
-            with pytest.raises(IntegrityError, match="bounded_value_"), connection.begin_nested():
-                connection.execute(table.insert(), {"value": one})
+        assert_bounded(connection, table, kept, refused)
     engine.dispose()
 
 
@@ -214,11 +231,7 @@ def test_a_generated_migration_keeps_what_the_model_keeps(
             code = render_python_code(upgrade_ops, migration_context=context)
             exec(f"if op:\n    {code}", {"op": Operations(context), "sa": sqlalchemy})
             assert compare_metadata(context, metadata) == []
-            for one in kept:
-                connection.execute(table.insert(), {"value": one})
-            for one in refused:
-                with pytest.raises(IntegrityError), connection.begin_nested():
-                    connection.execute(table.insert(), {"value": one})
+            assert_bounded(connection, table, kept, refused)
             for check in sqlalchemy.inspect(connection).get_check_constraints("bounded"):
                 Operations(context).drop_constraint(check["name"] or "", "bounded")
     engine.dispose()

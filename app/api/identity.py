@@ -88,7 +88,7 @@ def _doubt_of_trailers(request: HTTPConnection, name: str) -> str:
     """Return why a header may be a trailer, which whoever removes headers need not look at."""
     if WITHOUT_TRAILERS in (request.scope.get("extensions") or {}):
         return ""
-    names = [name for name, _ in request.headers.raw]
+    names = [sent for sent, _ in request.headers.raw]
     before = names[: names.index(name.lower().encode())]
     if b"transfer-encoding" not in before:  # no trailer comes before it
         return ""
