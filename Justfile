@@ -6,7 +6,7 @@ set positional-arguments
 run := "uv run --quiet"
 
 # The database of DATABASE_URL or, if it is not set, the one that `just serve` brings.
-database := run + " python -m app.db.embedded"
+database := run + " python -m app.development.postgres"
 
 # A new database, which is gone afterwards.
 scratch := database + " --scratch"
@@ -30,7 +30,7 @@ check:
     {{ run }} mypy
     {{ run }} deptry .
     {{ run }} python .ci/pins.py --check
-    {{ run }} python -m app.openapi --check
+    {{ run }} python -m app.development.openapi --check
     {{ run }} python -m tests.openapi.lint
     {{ run }} python -m tests.openapi.breaking
     {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
@@ -39,9 +39,9 @@ check:
 audit:
     uv audit --preview-features audit-command || (echo "if versions are named: just lock, then just test; else api.osv.dev could not be asked" >&2; exit 1)
 
-# Change the code, one spot at a time, and name what no test notices: just mutants app/api/etags.py
+# Change the code, one spot at a time, and name what no test notices: just mutants app/kit/api/etags.py
 mutants *paths:
-    @uv run --quiet --group mutants python -m app.db.embedded --scratch python .ci/mutants.py "$@"
+    @uv run --quiet --group mutants python -m app.development.postgres --scratch python .ci/mutants.py "$@"
 
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
@@ -57,7 +57,7 @@ bench *arguments:
 
 # Write openapi.json
 openapi:
-    {{ run }} python -m app.openapi
+    {{ run }} python -m app.development.openapi
 
 # Name what in openapi.json breaks the clients of a revision; by default the last tag
 breaking revision="":

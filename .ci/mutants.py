@@ -21,7 +21,7 @@ from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome
 
 CODE = ("app/api", "app/db", "app/models")
-FOR_DEVELOPMENT = {Path("app/db/embedded.py")}
+FOR_DEVELOPMENT = {Path("app/development/postgres.py")}
 
 # All tests but those that mostly start programs, in one deployment, the slow ones last. What
 # noticed the change before is likely to notice this one.

@@ -6,9 +6,9 @@ from types import FrameType
 
 import uvicorn
 
-from app import logs
 from app.config import ServerSettings, Settings, SettingsError, load
-from app.protocol import HttpProtocol
+from app.kit.api import logs
+from app.kit.api.protocol import HttpProtocol
 
 _SLOWEST_CLIENT = 5
 """Seconds to send a request, or to take the response, once the server is to stop."""

@@ -9,16 +9,15 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import logs
-from app.api import errors, health
-from app.api.cors import EXPOSED, CrossOriginRequests
-from app.api.crud_router import OwnedRouter
-from app.api.headers import ResponseHeaders
-from app.api.limits import BodyLimit
-from app.api.request_log import RequestLog
-from app.api.schema import DescribedAPI
 from app.config import NO_DATABASE, Settings, SettingsError, load
-from app.db.database import Database
+from app.kit.api import errors, health, logs
+from app.kit.api.cors import EXPOSED, CrossOriginRequests
+from app.kit.api.headers import ResponseHeaders
+from app.kit.api.limits import BodyLimit
+from app.kit.api.openapi import DescribedAPI
+from app.kit.api.request_log import RequestLog
+from app.kit.api.router import OwnedRouter
+from app.kit.db.database import Database
 
 RESOURCES = [
     "tasks",

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import URL
 
-from app.db.embedded import scratch_database
+from app.development.postgres import scratch_database
 from benchmarks.servers import address
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)

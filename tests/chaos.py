@@ -31,7 +31,7 @@ from alembic.command import upgrade
 from alembic.config import Config
 from sqlalchemy import URL
 
-from app.db.embedded import embedded_postgres
+from app.development.postgres import embedded_postgres
 from tests import identity
 
 ROOT = Path(__file__).parent.parent

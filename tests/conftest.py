@@ -18,7 +18,7 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlmodel import SQLModel
 
 from app.config import Settings
-from app.db.embedded import embedded_postgres
+from app.development.postgres import embedded_postgres
 from tests.owners import unowned
 from tests.postgres import partition, pgbouncer
 from tests.server import Server, serve
@@ -136,7 +136,7 @@ def every_statement_has_an_owner() -> Iterator[None]:
 def nothing_is_logged() -> Iterator[None]:
     """Keep the applications in this process from writing logs. Those in others do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.logs.configure", lambda _level: None)
+        patch.setattr("app.kit.api.logs.configure", lambda _level: None)
         structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
         yield
 

@@ -9,7 +9,7 @@ from alembic.command import upgrade
 from alembic.config import Config
 from hypothesis import Phase
 
-from app.db.embedded import scratch_database
+from app.development.postgres import scratch_database
 from tests.server import serve
 from tests.test_model import explore
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import URL
 from sqlmodel import SQLModel
 
-from app.db.embedded import private_folder, unprivileged
+from app.development.postgres import private_folder, unprivileged
 from tests.database import connect
 from tests.programs import program
 

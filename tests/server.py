@@ -16,8 +16,8 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL
 
 from app.config import Settings
+from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
-from app.protocol import HttpProtocol
 from tests import document, example, identity
 from tests.wire import Wire
 

@@ -59,7 +59,9 @@ def test_the_document_does_not_depend_on_the_settings(monkeypatch: pytest.Monkey
     }.items():
         monkeypatch.setenv(name, value)
 
-    subprocess.run([sys.executable, "-m", "app.openapi", "--check"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "app.development.openapi", "--check"], cwd=ROOT, check=True
+    )
 
 
 def test_operations_have_the_names_of_the_contract() -> None:

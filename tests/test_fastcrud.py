@@ -42,10 +42,10 @@ from sqlalchemy.orm import aliased, with_loader_criteria
 from sqlalchemy.sql.operators import custom_op
 from sqlmodel import SQLModel, col
 
-from app.db.compiled import OwnerMissingError
-from app.db.crud import OwnedCRUD
-from app.db.database import Database, DatabaseError, UnfitValueError
-from app.db.session import OwnedSession
+from app.kit.db.compiled import OwnerMissingError
+from app.kit.db.crud import OwnedCRUD
+from app.kit.db.database import Database, DatabaseError, UnfitValueError
+from app.kit.db.session import OwnedSession
 from app.models.task import Task, TaskRead
 from tests.server import Server
 from tests.test_tasks import create

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL
 from uuid_utils.compat import uuid7
 
-from app.db.crud import OwnedCRUD
+from app.kit.db.crud import OwnedCRUD
 from app.models.task import TaskRead
 from tests.conftest import Logs, MakeDatabase, migrated
 from tests.database import connect, locked
@@ -96,7 +96,7 @@ class TestIdleConnections:
     ) -> None:
         fill_the_pool(server, alice)
         server.wire.forget()
-        monkeypatch.setattr("app.db.pool._LONGEST_IDLE", 0)
+        monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
 
         with in_time():
             create(alice)
@@ -107,7 +107,7 @@ class TestIdleConnections:
         alice.get(TASKS)
         with server.wire.recording() as at_once:
             alice.get(TASKS)
-        monkeypatch.setattr("app.db.pool._LONGEST_IDLE", 0)
+        monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
         with server.wire.recording() as after_a_while:
             alice.get(TASKS)
 

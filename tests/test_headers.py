@@ -8,7 +8,7 @@ import pytest
 from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
-from app.db.database import DatabaseUnavailableError
+from app.kit.db.database import DatabaseUnavailableError
 from tests.conftest import Logs
 from tests.process import wait_until
 from tests.server import Server, serve

@@ -17,8 +17,8 @@ from sqlalchemy import URL
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
-from app.protocol import HttpProtocol
 from tests.conftest import Logs
 from tests.process import ALICE, wait_until
 from tests.server import Server, SuiteSettings, running
@@ -237,7 +237,7 @@ class TestTheIdentity:
             assert status_of(url, CHUNKED, b"X-User-ID: alice", b"", b"0", b"", b"") == status
 
         warnings = [entry["why"] for entry in logs if entry["log_level"] == "warning"]
-        assert all("--http app.protocol:HttpProtocol" in why for why in warnings)
+        assert all("--http app.kit.api.protocol:HttpProtocol" in why for why in warnings)
         assert len(warnings) == (status == 401)
 
     def test_in_a_header_is_not_repeated_by_a_trailer(self, server: Server) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from app.models.constraints import NAMING_CONVENTION, repeat_bounds
+from app.kit.models.constraints import NAMING_CONVENTION, repeat_bounds
 from tests.conftest import MakeDatabase
 from tests.database import connect
 from tests.example import TABLES

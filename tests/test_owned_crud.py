@@ -14,12 +14,12 @@ from fastcrud import AccessDenied, FastCRUD
 from sqlalchemy import func, select, text
 from sqlmodel import SQLModel, col
 
-from app.api.crud_router import owned_crud_router
 from app.api.identity import current_owner
-from app.db.compiled import OWNER, CompiledStatement, OwnerMissingError
-from app.db.crud import OwnedCRUD
-from app.db.database import Database
-from app.db.statements import Statements
+from app.kit.api.router import owned_crud_router
+from app.kit.db.compiled import OWNER, CompiledStatement, OwnerMissingError
+from app.kit.db.crud import OwnedCRUD
+from app.kit.db.database import Database
+from app.kit.db.statements import Statements
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 from tests.owners import unowned
 from tests.server import Server
@@ -129,7 +129,7 @@ def test_no_field_of_a_model_is_that_of_another_row(
 def test_clients_cannot_make_a_process_keep_statements_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.db.statements._MOST_STATEMENTS", 3)
+    monkeypatch.setattr("app.kit.db.statements._MOST_STATEMENTS", 3)
     mine: Any = FastCRUD(Task)
     statements = Statements(Task, partial(mine.select, TaskRead, owner_id=OWNER))
 

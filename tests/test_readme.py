@@ -23,7 +23,9 @@ from tests.test_tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
-NO_DRIFT = "python -m app.db.embedded --scratch bash -c 'alembic upgrade head && alembic check'"
+NO_DRIFT = (
+    "python -m app.development.postgres --scratch bash -c 'alembic upgrade head && alembic check'"
+)
 
 
 def shape(value: Any) -> Any:

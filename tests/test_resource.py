@@ -24,10 +24,10 @@ from pydantic import (
 from sqlalchemy import URL
 from sqlmodel import Field, SQLModel
 
-from app.api.crud_router import OwnedRouter, owned_crud_router
 from app.api.identity import current_owner
-from app.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
-from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+from app.kit.api.router import OwnedRouter, owned_crud_router
+from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
+from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 from tests.conftest import MakeDatabase, migrated
 from tests.database import connect
 from tests.server import serve
@@ -617,7 +617,7 @@ class TestDeclarations:
         ],
     )
     def test_of_a_type_that_is_not_supported_are_refused(self, kind: object, name: str) -> None:
-        refused = rf"^\w+\.value is of type {name}, .* StrEnum, .* Float, .* app.models.fields"
+        refused = rf"^\w+\.value is of type {name}, .* StrEnum, .* Float, .* app.kit.models.fields"
         for base in (Owned, CreateSchema):
             with pytest.raises(TypeError, match=refused):
                 type("Unsupported", (base,), with_value(kind))

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
-from app.db.embedded import embedded_postgres
+from app.development.postgres import embedded_postgres
 from tests.process import ALICE, PROJECT, ROOT, serving, starting
 
 pytestmark = pytest.mark.plain
@@ -198,7 +198,7 @@ def test_a_scratch_database_is_used_whatever_else_is_set() -> None:
     mine = "postgresql://localhost/mine"
     command = 'echo "$DATABASE_URL" "$DATABASE_URL_UNPOOLED"'
     output = subprocess.run(
-        [sys.executable, "-m", "app.db.embedded", "--scratch", "bash", "-c", command],
+        [sys.executable, "-m", "app.development.postgres", "--scratch", "bash", "-c", command],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": mine, "DATABASE_URL_UNPOOLED": mine},
         check=True,

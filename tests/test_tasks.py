@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from app.models.owned import new_id
+from app.kit.models.owned import new_id
 from tests.conftest import MakeDatabase, migrated
 from tests.database import connect
 from tests.server import serve

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import MISSING, Field, StrictBool
 
-from app.models.fields import BigInteger, Date, Float, Id, Integer, Line, Text, Time
-from app.models.owned import CreateSchema
+from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, Text, Time
+from app.kit.models.owned import CreateSchema
 from tests.values import Schema, example_of, resolved, value_of
 
 

@@ -2,21 +2,17 @@
 
 import re
 from functools import lru_cache
-from http import HTTPStatus
 from ipaddress import ip_address
 
 import structlog
-from fastapi import HTTPException
 from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyHeader
+from starlette.exceptions import HTTPException
 
 from app.config import Proxy
-from app.protocol import WITHOUT_TRAILERS
+from app.kit.api.protocol import WITHOUT_TRAILERS
 
 logger = structlog.get_logger()
-
-CHALLENGE = "APIKey"
-"""What a 401 says in ``WWW-Authenticate``."""
 
 _USER_ID = re.compile(r"[\x21-\x7e]{1,255}")
 _HUNG_UP = "the peer has hung up"
@@ -38,17 +34,22 @@ class TrustedHeader(APIKeyHeader):
         name = self.model.name
         values = request.headers.getlist(name)
         if len(values) != 1 or not _USER_ID.fullmatch(values[0]):
-            raise _unauthorized(
+            raise self._unauthorized(
                 f"{name} must be sent once, with 1 to 255 visible ASCII characters."
             )
         if doubt := _doubt(request) or _doubt_of_trailers(request, name):
             if doubt != _HUNG_UP and not hasattr(request.app.state, "doubt"):
                 request.app.state.doubt = doubt
                 logger.warning("the caller is not believed", why=doubt)
-            raise _unauthorized(
+            raise self._unauthorized(
                 f"{name} is not believed from here: see TRUSTED_PROXIES and the log."
             )
         return values[0]
+
+    def _unauthorized(self, detail: str) -> HTTPException:
+        error = self.make_not_authenticated_error()
+        error.detail = detail
+        return error
 
 
 current_owner = TrustedHeader(
@@ -92,7 +93,7 @@ def _doubt_of_trailers(request: HTTPConnection, name: str) -> str:
     before = names[: names.index(name.lower().encode())]
     if b"transfer-encoding" not in before:  # no trailer comes before it
         return ""
-    return "the header may be a trailer: serve with --http app.protocol:HttpProtocol"
+    return "the header may be a trailer: serve with --http app.kit.api.protocol:HttpProtocol"
 
 
 @lru_cache(maxsize=1024)
@@ -103,7 +104,3 @@ def _is_trusted(host: str, proxies: tuple[Proxy, ...]) -> bool:
         return False
     address = getattr(address, "ipv4_mapped", None) or address  # IPv4, on a socket for both
     return any(address in proxy for proxy in proxies if not isinstance(proxy, str))
-
-
-def _unauthorized(detail: str) -> HTTPException:
-    return HTTPException(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": CHALLENGE})

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import Depends, Response
 from sqlmodel import col
 
-from app.api.crud_router import ItemId, owned_crud_router, shown
-from app.api.etags import IfMatch, tagged, versions
 from app.api.identity import current_owner
-from app.api.problems import documented
-from app.db.crud import OwnedCRUD
+from app.kit.api.etags import IfMatch, tagged, versions
+from app.kit.api.problems import documented
+from app.kit.api.router import ItemId, owned_crud_router, shown
+from app.kit.db.crud import OwnedCRUD
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
 
 router = owned_crud_router(

@@ -9,10 +9,10 @@ from alembic.command import upgrade
 from alembic.config import Config
 from sqlalchemy.exc import OperationalError
 
-from app import logs
 from app.config import ServerSettings, Settings, SettingsError, load
-from app.db.embedded import development_database
-from app.protocol import HttpProtocol
+from app.development.postgres import development_database
+from app.kit.api import logs
+from app.kit.api.protocol import HttpProtocol
 
 ROOT = Path(__file__).parents[2]
 

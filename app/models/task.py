@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import MISSING, ConfigDict, Field, StrictBool
 
-from app.models.fields import Line, Text
-from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+from app.kit.models.fields import Line, Text
+from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 
 Title = Annotated[Line, Field(max_length=200, description="One line.", examples=["Buy milk"])]
 Description = Annotated[

@@ -20,7 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
 
-from app.db.compiled import OWNER, OwnerMissingError
+from app.kit.db.compiled import OWNER, OwnerMissingError
 
 _CONSTANT = re.compile(r"\*|[0-9]+|'[\w%]*'")
 """The star of count(*), and constants, such as the percent sign of a pattern, in quotes."""

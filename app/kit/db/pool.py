@@ -9,7 +9,7 @@ from time import monotonic
 from psycopg import OperationalError
 from psycopg.pq import TransactionStatus
 
-from app.db.connections import Connector, InterruptibleConnection
+from app.kit.db.connections import Connector, InterruptibleConnection
 
 _LONGEST_IDLE = 5.0
 

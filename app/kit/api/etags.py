@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import StringConstraints, TypeAdapter, WithJsonSchema
 
-from app.models.owned import ReadSchema
-from app.models.time import from_microseconds, to_microseconds
+from app.kit.models.owned import ReadSchema
+from app.kit.models.time import from_microseconds, to_microseconds
 
 Tags = Annotated[
     str, StringConstraints(max_length=1000, pattern=r"^[\t\u0020-\u007e\u0080-\u00ff]*$")

@@ -21,10 +21,10 @@ from pydantic import (
 )
 from sqlalchemy import BigInteger, Column, Date, Integer
 
-from app.db.statements import Position
-from app.models.fields import Text, bare_type, declared_type
-from app.models.owned import Owned, ReadSchema
-from app.models.time import from_microseconds, to_microseconds
+from app.kit.db.statements import Position
+from app.kit.models.fields import Text, bare_type, declared_type
+from app.kit.models.owned import Owned, ReadSchema
+from app.kit.models.time import from_microseconds, to_microseconds
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.problems import MEDIA_TYPE
+from app.kit.api.problems import MEDIA_TYPE
 
 
 class DescribedAPI(FastAPI):
@@ -18,6 +18,10 @@ class DescribedAPI(FastAPI):
         for path in document["paths"].values():
             for operation in path.values():
                 _document_errors_as_problems(operation["responses"])
+                for name in operation.get("security", [{}])[0]:
+                    scheme = document["components"]["securitySchemes"][name]
+                    header = operation["responses"]["401"]["headers"]["WWW-Authenticate"]
+                    header["schema"] = {"type": "string", "const": _challenge(scheme)}
                 for parameter in operation.get("parameters", []):
                     parameter["schema"].pop("title", None)
         for schema in document["components"]["schemas"].values():
@@ -36,3 +40,10 @@ def _drop_titles(schema: dict[str, Any]) -> None:
     schema.pop("title", None)
     for definition in schema.get("properties", {}).values():
         definition.pop("title", None)
+
+
+def _challenge(scheme: dict[str, Any]) -> str:
+    """Return what FastAPI's security schemes say in ``WWW-Authenticate``."""
+    if scheme["type"] == "apiKey":
+        return "APIKey"
+    return str(scheme.get("scheme", "Bearer")).title()

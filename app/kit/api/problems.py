@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Response
 from pydantic import MISSING, BaseModel, Field
 
-from app.api.identity import CHALLENGE
-from app.models.fields import Text
+from app.kit.models.fields import Text
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,7 +72,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
     401: {
         "WWW-Authenticate": {
             "description": "How to say who is asking.",
-            "schema": {"type": "string", "const": CHALLENGE},
+            "schema": {"type": "string"},  # the document adds the challenge of the scheme
         }
     },
     503: {

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from app.models.constraints import NAMING_CONVENTION, column_types, refer, repeat_bounds
-from app.models.declarations import refuse_beyond_owner, refuse_long_keys, refuse_unsupported
-from app.models.fields import Id, NewId, OwnerId, References, Time, declared_type
-from app.models.sorting import sort_key
-from app.models.time import from_microseconds
+from app.kit.models.constraints import NAMING_CONVENTION, column_types, refer, repeat_bounds
+from app.kit.models.declarations import refuse_beyond_owner, refuse_long_keys, refuse_unsupported
+from app.kit.models.fields import Id, NewId, OwnerId, References, Time, declared_type
+from app.kit.models.sorting import sort_key
+from app.kit.models.time import from_microseconds
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 

@@ -5,16 +5,16 @@ from typing import Any
 from sqlalchemy import IteratorResult, Result, Select
 from sqlalchemy.engine.result import SimpleResultMetaData
 
-from app.db.compiled import CompiledStatement, OwnerMissingError
-from app.db.database import OwnedConnection
-from app.db.dialects import QUERY
+from app.kit.db.compiled import CompiledStatement, OwnerMissingError
+from app.kit.db.database import OwnedConnection
+from app.kit.db.dialects import QUERY
 
 
 class OwnedSession:
     """Runs queries on behalf of one owner, as FastCRUD asks an ``AsyncSession`` to.
 
     A policy of FastCRUD covers one model. Here no condition, join or subquery gets beyond the
-    owner's rows, because of how queries are written: see `app.db.dialects`.
+    owner's rows, because of how queries are written: see `app.kit.db.dialects`.
     """
 
     def __init__(self, connection: OwnedConnection) -> None:

@@ -1,4 +1,4 @@
-"""How uvicorn reads requests: ``--http app.protocol:HttpProtocol``."""
+"""How uvicorn reads requests: ``--http app.kit.api.protocol:HttpProtocol``."""
 
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

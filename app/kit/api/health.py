@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from app.db.database import Database
+from app.kit.db.database import Database
 
 router = APIRouter(prefix="/health", include_in_schema=False)
 

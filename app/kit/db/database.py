@@ -19,9 +19,9 @@ from psycopg.errors import (
 )
 from sqlalchemy import URL
 
-from app.db.compiled import DIALECT, OWNER, CompiledStatement, Row
-from app.db.connections import Connector, InterruptibleConnection
-from app.db.pool import Pool
+from app.kit.db.compiled import DIALECT, OWNER, CompiledStatement, Row
+from app.kit.db.connections import Connector, InterruptibleConnection
+from app.kit.db.pool import Pool
 
 ResultT = TypeVar("ResultT")
 Work = Callable[[InterruptibleConnection], Awaitable[ResultT]]

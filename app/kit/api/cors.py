@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from app.api.problems import problem
+from app.kit.api.problems import problem
 
 EXPOSED = ("Location", "ETag", "X-Request-ID", "Retry-After")
 """What a page of another origin may read, besides what it always may (Fetch, 2.2.2)."""

@@ -13,22 +13,22 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import ForeignKeyConstraint, Index, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from app.models.constraints import variants
-from app.models.patterns import admits_nul, is_ambiguous
+from app.kit.models.constraints import variants
+from app.kit.models.patterns import admits_nul, is_ambiguous
 
 _SUPPORTED: dict[Any, str] = {
     bool: "StrictBool of pydantic",
-    int: "Integer or BigInteger of app.models.fields",
-    float: "Float of app.models.fields",
-    str: "Line or Text of app.models.fields",
-    date: "Date of app.models.fields",
-    datetime: "Time of app.models.fields",
-    UUID: "Id of app.models.fields",
+    int: "Integer or BigInteger of app.kit.models.fields",
+    float: "Float of app.kit.models.fields",
+    str: "Line or Text of app.kit.models.fields",
+    date: "Date of app.kit.models.fields",
+    datetime: "Time of app.kit.models.fields",
+    UUID: "Id of app.kit.models.fields",
     StrEnum: "a StrEnum",
 }
 _ALL_SUPPORTED = (
     "a StrEnum, StrictBool of pydantic, or"
-    " Line, Text, Integer, BigInteger, Float, Date, Time or Id of app.models.fields"
+    " Line, Text, Integer, BigInteger, Float, Date, Time or Id of app.kit.models.fields"
 )
 # Of up to four bytes each, as 2,704 bytes are the most that PostgreSQL indexes.
 _LONGEST_INDEXED = 500

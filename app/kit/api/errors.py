@@ -12,9 +12,9 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from app.api.problems import problem
-from app.db.crud import ReferencedError, RowChangedError
-from app.db.database import (
+from app.kit.api.problems import problem
+from app.kit.db.crud import ReferencedError, RowChangedError
+from app.kit.db.database import (
     BrokenReferenceError,
     DatabaseUnavailableError,
     DuplicateError,

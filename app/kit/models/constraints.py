@@ -16,8 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import AutoString
 
-from app.models.fields import ANYTHING_BUT_NUL, References
-from app.models.patterns import in_sql, one_of
+from app.kit.models.fields import ANYTHING_BUT_NUL, References
+from app.kit.models.patterns import in_sql, one_of
 
 # Alembic can alter or drop a constraint only by its name.
 NAMING_CONVENTION = {

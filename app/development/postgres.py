@@ -221,7 +221,7 @@ def _publish(url: URL) -> None:
 
 
 def main() -> None:
-    """Run a command with a database: ``python -m app.db.embedded [--scratch] COMMAND...``."""
+    """Run a command with a database: ``python -m app.development.postgres [--scratch] …``."""
     command = sys.argv[1:]
     scratch = command[0] == "--scratch"
     try:

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a file: ``python -m app.openapi [--check]``."""
+"""The OpenAPI document as a file: ``python -m app.development.openapi [--check]``."""
 
 import json
 import sys

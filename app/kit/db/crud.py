@@ -11,11 +11,11 @@ from fastcrud.crud.policy_enforcement import refuse_unwritable_data
 from pydantic import TypeAdapter, create_model
 from sqlmodel import col
 
-from app.db.compiled import OWNER, Row
-from app.db.database import BrokenReferenceError, OwnedConnection
-from app.db.session import OwnedSession
-from app.db.statements import Position, Query, Statements, Versions
-from app.models.owned import Owned, ReadSchema, creation_time, new_id
+from app.kit.db.compiled import OWNER, Row
+from app.kit.db.database import BrokenReferenceError, OwnedConnection
+from app.kit.db.session import OwnedSession
+from app.kit.db.statements import Position, Query, Statements, Versions
+from app.kit.models.owned import Owned, ReadSchema, creation_time, new_id
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 

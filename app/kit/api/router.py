@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from fastcrud import EndpointCreator
 from pydantic import BaseModel
 
-from app.api.etags import IfMatch, IfNoneMatch, etag, is_current, tagged, versions
-from app.api.pagination import ListParameters, Page, list_parameters, page_schema
-from app.api.problems import documented
-from app.db.crud import OwnedCRUD
-from app.db.database import Database
-from app.models.constraints import is_referred_to
-from app.models.fields import Id
-from app.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+from app.kit.api.etags import IfMatch, IfNoneMatch, etag, is_current, tagged, versions
+from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
+from app.kit.api.problems import documented
+from app.kit.db.crud import OwnedCRUD
+from app.kit.db.database import Database
+from app.kit.models.constraints import is_referred_to
+from app.kit.models.fields import Id
+from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 
 RowT = TypeVar("RowT", bound=ReadSchema)
 Endpoint = Callable[..., Awaitable[Any]]

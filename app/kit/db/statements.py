@@ -30,10 +30,10 @@ from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.db.compiled import DIALECT, OWNER, CompiledStatement, OwnerMissingError
-from app.db.dialects import STATEMENT
-from app.models.owned import Owned
-from app.models.sorting import sort_key
+from app.kit.db.compiled import DIALECT, OWNER, CompiledStatement, OwnerMissingError
+from app.kit.db.dialects import STATEMENT
+from app.kit.models.owned import Owned
+from app.kit.models.sorting import sort_key
 
 Build = Callable[[], Awaitable[Any]]
 Versions = Collection[datetime]

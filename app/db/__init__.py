@@ -1,1 +1,0 @@
-"""How rows are stored: connections and statements, nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""The machinery of owned resources. It imports nothing of the application."""

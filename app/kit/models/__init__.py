@@ -1,0 +1,1 @@
+"""Tables and schemas of owned resources. No I/O."""
