@@ -19,7 +19,7 @@ from benchmarks.report import Table, comparison
 from benchmarks.resources import compare_resources
 from benchmarks.servers import serving, start_up_seconds
 from benchmarks.turns import Measure, take_turns
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 _CLIENTS = 4
 _CLIENTS_OF_WORKERS = 16

@@ -14,7 +14,7 @@ from benchmarks.distance import distant
 from benchmarks.load import Answer, send, until
 from benchmarks.report import Table, number
 from benchmarks.servers import serving
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 _TASKS = 10_000
 _USUAL = 4

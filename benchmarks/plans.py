@@ -10,7 +10,7 @@ from psycopg.sql import SQL
 from sqlalchemy import URL
 
 from benchmarks.servers import address
-from tests.wire import Wire
+from tests.support.wire import Wire
 
 
 class Statement(NamedTuple):

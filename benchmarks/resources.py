@@ -16,8 +16,8 @@ from benchmarks.measure import Cost, cost_of, only
 from benchmarks.report import Table, comparison
 from benchmarks.servers import Server, serving
 from benchmarks.turns import Measure, take_turns
-from tests import example, identity
-from tests.operations import CREATE, OPERATIONS, Operation
+from tests.support import example, identity
+from tests.support.operations import CREATE, OPERATIONS, Operation
 
 _OWNER = "somebody"
 _REQUESTS = 400

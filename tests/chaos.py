@@ -32,9 +32,9 @@ from alembic.config import Config
 from sqlalchemy import URL
 
 from app.development.postgres import embedded_postgres
-from tests import identity
+from tests.support import identity
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 TASKS = "/api/v1/tasks"
 OWNERS = ("alice", "bob", "carol")
 WRITERS_OF_ONE_OWNER = 3

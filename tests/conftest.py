@@ -19,10 +19,10 @@ from sqlmodel import SQLModel
 
 from app.config import Settings
 from app.development.postgres import embedded_postgres
-from tests.owners import unowned
-from tests.postgres import partition, pgbouncer
-from tests.server import Server, serve
-from tests.wire import SENT
+from tests.support.owners import unowned
+from tests.support.postgres import partition, pgbouncer
+from tests.support.server import Server, serve
+from tests.support.wire import SENT
 
 MakeDatabase = Callable[[], URL]
 Logs = list[MutableMapping[str, Any]]

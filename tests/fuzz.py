@@ -10,10 +10,10 @@ from alembic.config import Config
 from hypothesis import Phase
 
 from app.development.postgres import scratch_database
-from tests.server import serve
+from tests.support.repository import ROOT
+from tests.support.server import serve
 from tests.test_model import explore
 
-ROOT = Path(__file__).parent.parent
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
 

@@ -15,8 +15,9 @@ import jwt
 import pytest
 from sqlalchemy import URL
 
-from tests.node import install
-from tests.process import ROOT, Process, serving
+from tests.support.node import install
+from tests.support.process import Process, serving
+from tests.support.repository import ROOT
 from tests.test_bad_input import TASKS, assert_problem
 from tests.test_readme import copied, follow
 from tests.test_typescript import readme, run

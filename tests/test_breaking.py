@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.document import DOCUMENT
-from tests.node import install
 from tests.openapi.breaking import OASDIFF, breaking_changes
 from tests.openapi.lint import HERE
+from tests.support.document import DOCUMENT
+from tests.support.node import install
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, Route, expect, sync_playwright
 from sqlalchemy import URL
 
-from tests.programs import program
-from tests.server import Server, serve
+from tests.support.programs import program
+from tests.support.server import Server, serve
 
 pytestmark = pytest.mark.plain
 

@@ -23,7 +23,7 @@ from tests.chaos import (
     toggle,
     verify,
 )
-from tests.server import Server
+from tests.support.server import Server
 
 pytestmark = pytest.mark.plain
 

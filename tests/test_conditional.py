@@ -7,7 +7,7 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
-from tests.server import Server
+from tests.support.server import Server
 from tests.test_tasks import TASKS, create, titles
 
 MILESTONES = "/api/v1/milestones"

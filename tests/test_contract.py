@@ -10,13 +10,12 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
-from tests import document, example
 from tests.fuzz import fuzz
-from tests.server import Server
+from tests.support import document, example
+from tests.support.repository import ROOT
+from tests.support.server import Server
 
 pytestmark = pytest.mark.plain
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_schemathesis_finds_nothing(server: Server, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import URL, UniqueConstraint
 from uuid_utils.compat import uuid7
 
-from tests import document
 from tests.conftest import MakeDatabase
-from tests.operations import CREATE, NEVER_WAS, OPERATIONS, Operation, create
-from tests.server import Server, serve
+from tests.support import document
+from tests.support.operations import CREATE, NEVER_WAS, OPERATIONS, Operation, create
+from tests.support.server import Server, serve
 from tests.test_tasks import TASKS
 
 JSON = {"Content-Type": "application/json"}

@@ -47,7 +47,7 @@ from app.kit.db.crud import OwnedCRUD
 from app.kit.db.database import Database, DatabaseError, UnfitValueError
 from app.kit.db.session import OwnedSession
 from app.models.task import Task, TaskRead
-from tests.server import Server
+from tests.support.server import Server
 from tests.test_tasks import create
 
 Call = Callable[[OwnedCRUD[TaskRead], Any], Awaitable[Any]]

@@ -18,9 +18,9 @@ from uuid_utils.compat import uuid7
 from app.kit.db.crud import OwnedCRUD
 from app.models.task import TaskRead
 from tests.conftest import Logs, MakeDatabase, migrated
-from tests.database import connect, locked
-from tests.process import serving, wait_until
-from tests.server import Server, serve
+from tests.support.database import connect, locked
+from tests.support.process import serving, wait_until
+from tests.support.server import Server, serve
 from tests.test_fastcrud import run
 from tests.test_tasks import TASKS, create
 

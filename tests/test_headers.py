@@ -10,8 +10,8 @@ from sqlalchemy import URL
 
 from app.kit.db.database import DatabaseUnavailableError
 from tests.conftest import Logs
-from tests.process import wait_until
-from tests.server import Server, serve
+from tests.support.process import wait_until
+from tests.support.server import Server, serve
 from tests.test_bad_input import assert_problem
 
 pytestmark = pytest.mark.plain

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -30,10 +29,10 @@ from sqlmodel import SQLModel
 
 from app.kit.models.constraints import NAMING_CONVENTION, repeat_bounds
 from tests.conftest import MakeDatabase
-from tests.database import connect
-from tests.example import TABLES
+from tests.support.database import connect
+from tests.support.example import TABLES
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PLUGINS = [
     "alembic.autogenerate.*",
     "alembic.ext.checkconstraint_byname",

@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import URL
 
-from tests import identity
-from tests.database import connect
-from tests.server import Server
+from tests.support import identity
+from tests.support.database import connect
+from tests.support.server import Server
 
 TASKS = "/api/v1/tasks"
 Task = dict[str, Any]

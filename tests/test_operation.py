@@ -19,10 +19,10 @@ import pytest
 from sqlalchemy import URL
 
 from tests.conftest import Logs, MakeDatabase, migrated
-from tests.database import connect, locked
-from tests.process import ALICE, PROJECT, Process, serving, wait_until
-from tests.readme import blocks
-from tests.server import Server, serve
+from tests.support.database import connect, locked
+from tests.support.process import ALICE, PROJECT, Process, serving, wait_until
+from tests.support.readme import blocks
+from tests.support.server import Server, serve
 from tests.test_bad_input import assert_problem
 from tests.test_tasks import TASKS
 

@@ -21,8 +21,8 @@ from app.kit.db.crud import OwnedCRUD
 from app.kit.db.database import Database
 from app.kit.db.statements import Statements
 from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
-from tests.owners import unowned
-from tests.server import Server
+from tests.support.owners import unowned
+from tests.support.server import Server
 
 TABLE = SQLModel.metadata.tables["task"]
 OTHER = TABLE.alias()

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import example
-from tests.operations import NEVER_WAS, OPERATIONS, Operation, create
+from tests.support import example
+from tests.support.operations import NEVER_WAS, OPERATIONS, Operation, create
 
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import Logs
-from tests.server import Server
+from tests.support.server import Server
 
 pytestmark = pytest.mark.plain
 

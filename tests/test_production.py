@@ -15,10 +15,10 @@ from sqlalchemy import URL
 
 from app.main import create_app
 from tests.conftest import POOLER, Logs, migrate
-from tests.database import connect, locked
-from tests.postgres import pgbouncer, postgres_with_tls
-from tests.process import ALICE
-from tests.server import Server, SuiteSettings, running, serve
+from tests.support.database import connect, locked
+from tests.support.postgres import pgbouncer, postgres_with_tls
+from tests.support.process import ALICE
+from tests.support.server import Server, SuiteSettings, running, serve
 from tests.test_tasks import TASKS, create
 
 PASSWORD = "p@ss:w/rd?#%20+ &="

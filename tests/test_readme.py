@@ -15,10 +15,11 @@ from psycopg.errors import InsufficientPrivilege
 
 from app.config import Settings
 from tests.conftest import MakeDatabase, migrated
-from tests.database import connect
-from tests.example import TABLES
-from tests.readme import ROOT, blocks, files, section
-from tests.server import Server, serve
+from tests.support.database import connect
+from tests.support.example import TABLES
+from tests.support.readme import blocks, files, section
+from tests.support.repository import ROOT
+from tests.support.server import Server, serve
 from tests.test_tasks import TASKS
 
 pytestmark = pytest.mark.plain
@@ -102,7 +103,7 @@ def follow(title: str, copy: Path) -> str:
             subprocess.run(["patch", "-p1"], cwd=copy, input=text, text=True, check=True)
         if language == "bash":
             run(copy, text)
-    changed = "app migrations tests/identity.py"
+    changed = "app migrations tests/support/identity.py"
     run(copy, f"ruff check {changed}; ruff format --check {changed}")
     return newest_migration(copy)
 

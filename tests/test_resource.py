@@ -29,8 +29,8 @@ from app.kit.api.router import OwnedRouter, owned_crud_router
 from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
 from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
 from tests.conftest import MakeDatabase, migrated
-from tests.database import connect
-from tests.server import serve
+from tests.support.database import connect
+from tests.support.server import serve
 from tests.test_bad_input import JSON, assert_problem
 from tests.test_tasks import TASKS, create
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.server import Server
+from tests.support.server import Server
 from tests.test_tasks import TASKS, create
 
 REQUESTS = {

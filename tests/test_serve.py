@@ -13,7 +13,8 @@ from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
 from app.development.postgres import embedded_postgres
-from tests.process import ALICE, PROJECT, ROOT, serving, starting
+from tests.support.process import ALICE, PROJECT, serving, starting
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.plain
 

@@ -10,8 +10,8 @@ from sqlalchemy import URL
 
 from app.kit.models.owned import new_id
 from tests.conftest import MakeDatabase, migrated
-from tests.database import connect
-from tests.server import serve
+from tests.support.database import connect
+from tests.support.server import serve
 
 TASKS = "/api/v1/tasks"
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.node import install
-from tests.readme import ROOT, blocks
-from tests.server import Server
+from tests.support.node import install
+from tests.support.readme import blocks
+from tests.support.repository import ROOT
+from tests.support.server import Server
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]

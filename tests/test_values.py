@@ -8,7 +8,7 @@ from pydantic import MISSING, Field, StrictBool
 
 from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, Text, Time
 from app.kit.models.owned import CreateSchema
-from tests.values import Schema, example_of, resolved, value_of
+from tests.support.values import Schema, example_of, resolved, value_of
 
 
 class Code(StrEnum):

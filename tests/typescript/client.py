@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.node import install
+from tests.support.node import install
+from tests.support.repository import ROOT
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent.parent / "openapi.json"
+DOCUMENT = ROOT / "openapi.json"
 
 
 def main() -> None:

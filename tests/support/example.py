@@ -6,7 +6,7 @@ from types import ModuleType
 from fastapi import FastAPI
 
 from app.main import RESOURCES
-from tests.readme import files
+from tests.support.readme import files
 
 FILES = files("Adding a resource")
 NAME = "milestones"

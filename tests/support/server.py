@@ -18,8 +18,8 @@ from sqlalchemy import URL
 from app.config import Settings
 from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
-from tests import document, example, identity
-from tests.wire import Wire
+from tests.support import document, example, identity
+from tests.support.wire import Wire
 
 
 class SuiteSettings(Settings):

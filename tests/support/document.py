@@ -3,7 +3,6 @@
 import json
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,11 +10,10 @@ import jsonschema_rs
 
 from app.config import Settings
 from app.main import create_app
-from tests import example
+from tests.support import example
+from tests.support.repository import ROOT
 
-DOCUMENT: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "openapi.json").read_text(encoding="utf-8")
-)
+DOCUMENT: dict[str, Any] = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))
 
 WITH_EXAMPLE = example.add_to(create_app(Settings.model_construct())).openapi()
 

@@ -13,8 +13,8 @@ from sqlalchemy import URL
 from sqlmodel import SQLModel
 
 from app.development.postgres import private_folder, unprivileged
-from tests.database import connect
-from tests.programs import program
+from tests.support.database import connect
+from tests.support.programs import program
 
 PARTITIONS = 4
 

@@ -11,8 +11,8 @@ import httpx
 from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
 from sqlmodel import SQLModel
 
-from tests.document import WITH_EXAMPLE
-from tests.values import Schema, example_of, resolved, value_of
+from tests.support.document import WITH_EXAMPLE
+from tests.support.values import Schema, example_of, resolved, value_of
 
 NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
 _NUMBERS = count()

@@ -14,9 +14,9 @@ from typing import IO
 import httpx
 import pytest
 
-from tests import identity
+from tests.support import identity
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PROJECT = {"PYTHONPATH": str(ROOT), "UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1"}
 ALICE = identity.headers("alice")
 
