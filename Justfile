@@ -31,8 +31,8 @@ check:
     {{ run }} deptry .
     {{ run }} python .ci/pins.py --check
     {{ run }} python -m app.development.openapi --check
-    {{ run }} python -m tests.openapi.lint
-    {{ run }} python -m tests.openapi.breaking
+    {{ run }} python -m tests.clients.openapi.lint
+    {{ run }} python -m tests.clients.openapi.breaking
     {{ scratch }} bash -c 'alembic upgrade head && alembic check' || (echo 'the models have changed: run just migration "what changed"' >&2; exit 1)
 
 # Look up all pinned versions at osv.dev, where known vulnerabilities are
@@ -45,11 +45,11 @@ mutants *paths:
 
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
-    {{ run }} python -m tests.fuzz {{ seed }} {{ examples }}
+    {{ run }} python -m tests.clients.fuzz {{ seed }} {{ examples }}
 
 # Kill the API and PostgreSQL while they write, and look for losses: just chaos SEED SECONDS
 chaos seed="1" seconds="60":
-    {{ run }} python -m tests.chaos {{ seed }} {{ seconds }}
+    {{ run }} python -m tests.running.chaos {{ seed }} {{ seconds }}
 
 # Measure what requests cost: just bench [compare|scale|overload] [--help]
 bench *arguments:
@@ -61,11 +61,11 @@ openapi:
 
 # Name what in openapi.json breaks the clients of a revision; by default the last tag
 breaking revision="":
-    {{ run }} python -m tests.openapi.breaking "$1"
+    {{ run }} python -m tests.clients.openapi.breaking "$1"
 
 # Generate a TypeScript client of the API: just client ../frontend/src/api
 client folder:
-    @{{ run }} python -m tests.typescript.client "$1"
+    @{{ run }} python -m tests.clients.typescript.client "$1"
 
 # Upgrade the database to the newest migration
 migrate:

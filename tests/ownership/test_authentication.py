@@ -15,12 +15,12 @@ import jwt
 import pytest
 from sqlalchemy import URL
 
+from tests.api.test_bad_input import TASKS, assert_problem
+from tests.clients.test_typescript import readme, run
+from tests.running.test_readme import copied, follow
 from tests.support.node import install
 from tests.support.process import Process, serving
 from tests.support.repository import ROOT
-from tests.test_bad_input import TASKS, assert_problem
-from tests.test_readme import copied, follow
-from tests.test_typescript import readme, run
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
@@ -34,7 +34,7 @@ def authenticated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with authentication."""
     folder = copied(tmp_path_factory.mktemp("authenticated"))
     follow("Adding authentication", folder)
-    for packages in ("tests/openapi", "tests/typescript"):
+    for packages in ("tests/clients/openapi", "tests/clients/typescript"):
         install(ROOT / packages)
         (folder / packages / "node_modules").symlink_to(ROOT / packages / "node_modules")
     return folder
@@ -99,9 +99,9 @@ def test_the_document_and_a_generated_client_follow(
             challenge = operation["responses"]["401"]["headers"]["WWW-Authenticate"]
             assert challenge["schema"]["const"] == "Bearer"
 
-    client = authenticated / "tests/typescript"
-    lint = [sys.executable, "-m", "tests.openapi.lint"]
-    generate = [sys.executable, "-m", "tests.typescript.client", "api"]
+    client = authenticated / "tests/clients/typescript"
+    lint = [sys.executable, "-m", "tests.clients.openapi.lint"]
+    generate = [sys.executable, "-m", "tests.clients.typescript.client", "api"]
     bundle = ["esbuild", "readme.ts", "--bundle", "--format=esm", "--outfile=readme.mjs"]
     program = readme("ts").replace("http://127.0.0.1:8000", process.url)
     (client / "readme.ts").write_text(program.replace('"alice"', f'"{token(sub=owner)}"'))
@@ -112,7 +112,7 @@ def test_the_document_and_a_generated_client_follow(
 
 
 def test_the_owner_matrix_holds(authenticated: Path) -> None:
-    matrix = ["tests/test_owner_matrix.py", "-k=not pooled and not partitioned"]
+    matrix = ["tests/ownership/test_owner_matrix.py", "-k=not pooled and not partitioned"]
     subprocess.run(
         [sys.executable, "-m", "pytest", "--quiet", *matrix],
         cwd=authenticated,

@@ -19,10 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
+from tests.api.test_bad_input import AN_ID, TASKS, assert_problem
 from tests.conftest import Logs
 from tests.support.process import ALICE, wait_until
 from tests.support.server import Server, SuiteSettings, running
-from tests.test_bad_input import AN_ID, TASKS, assert_problem
 
 pytestmark = pytest.mark.plain
 

@@ -28,11 +28,11 @@ from app.api.identity import current_owner
 from app.kit.api.router import OwnedRouter, owned_crud_router
 from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
 from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
+from tests.api.test_bad_input import JSON, assert_problem
+from tests.api.test_tasks import TASKS, create
 from tests.conftest import MakeDatabase, migrated
 from tests.support.database import connect
 from tests.support.server import serve
-from tests.test_bad_input import JSON, assert_problem
-from tests.test_tasks import TASKS, create
 
 MILESTONES = "/api/v1/milestones"
 NEVER_WAS = "019daf09-0000-7000-8000-000000000000"

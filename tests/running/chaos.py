@@ -1,7 +1,8 @@
 """Kill the API and PostgreSQL while they write, and look for losses.
 
-``python -m tests.chaos SEED SECONDS``. Each task has one writer, who so knows what must be stored:
-what was acknowledged last or, if the last write got no answer, what it would have made of it.
+``python -m tests.running.chaos SEED SECONDS``. Each task has one writer, who so knows what must be
+stored: what was acknowledged last or, if the last write got no answer, what it would have made of
+it.
 """
 
 import os

@@ -10,7 +10,7 @@ import pytest
 
 from app.config import Settings
 from app.main import create_app
-from tests.fuzz import fuzz
+from tests.clients.fuzz import fuzz
 from tests.support import document, example
 from tests.support.repository import ROOT
 from tests.support.server import Server

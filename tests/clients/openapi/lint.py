@@ -1,4 +1,4 @@
-"""Whether openapi.json is well made: ``python -m tests.openapi.lint``."""
+"""Whether openapi.json is well made: ``python -m tests.clients.openapi.lint``."""
 
 import subprocess
 import sys

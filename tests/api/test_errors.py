@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import URL, UniqueConstraint
 from uuid_utils.compat import uuid7
 
+from tests.api.test_tasks import TASKS
 from tests.conftest import MakeDatabase
 from tests.support import document
 from tests.support.operations import CREATE, NEVER_WAS, OPERATIONS, Operation, create
 from tests.support.server import Server, serve
-from tests.test_tasks import TASKS
 
 JSON = {"Content-Type": "application/json"}
 DOCUMENTED = [

@@ -17,12 +17,12 @@ from uuid_utils.compat import uuid7
 
 from app.kit.db.crud import OwnedCRUD
 from app.models.task import TaskRead
+from tests.api.test_tasks import TASKS, create
 from tests.conftest import Logs, MakeDatabase, migrated
+from tests.ownership.test_fastcrud import run
 from tests.support.database import connect, locked
 from tests.support.process import serving, wait_until
 from tests.support.server import Server, serve
-from tests.test_fastcrud import run
-from tests.test_tasks import TASKS, create
 
 TIMEOUT = 2
 POOL = 3

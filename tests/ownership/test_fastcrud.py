@@ -47,8 +47,8 @@ from app.kit.db.crud import OwnedCRUD
 from app.kit.db.database import Database, DatabaseError, UnfitValueError
 from app.kit.db.session import OwnedSession
 from app.models.task import Task, TaskRead
+from tests.api.test_tasks import create
 from tests.support.server import Server
-from tests.test_tasks import create
 
 Call = Callable[[OwnedCRUD[TaskRead], Any], Awaitable[Any]]
 

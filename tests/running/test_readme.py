@@ -14,13 +14,13 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from app.config import Settings
+from tests.api.test_tasks import TASKS
 from tests.conftest import MakeDatabase, migrated
 from tests.support.database import connect
 from tests.support.example import TABLES
 from tests.support.readme import blocks, files, section
 from tests.support.repository import ROOT
 from tests.support.server import Server, serve
-from tests.test_tasks import TASKS
 
 pytestmark = pytest.mark.plain
 

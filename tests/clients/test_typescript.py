@@ -22,7 +22,7 @@ from tests.support.server import Server
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
 
-HERE = ROOT / "tests/typescript"
+HERE = ROOT / "tests/clients/typescript"
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = {
     operation["operationId"]: operation

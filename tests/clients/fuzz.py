@@ -1,4 +1,4 @@
-"""Random requests to a running server: ``python -m tests.fuzz SEED EXAMPLES``."""
+"""Random requests to a running server: ``python -m tests.clients.fuzz SEED EXAMPLES``."""
 
 import os
 import subprocess
@@ -10,9 +10,9 @@ from alembic.config import Config
 from hypothesis import Phase
 
 from app.development.postgres import scratch_database
+from tests.api.test_stateful import explore
 from tests.support.repository import ROOT
 from tests.support.server import serve
-from tests.test_model import explore
 
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
@@ -32,7 +32,7 @@ def fuzz(
     program = Path(sys.executable).with_name("schemathesis")
     options = [f"--url={url}", f"--seed={seed}", f"--max-examples={examples}", f"--phases={phases}"]
     subprocess.run(
-        [program, "--config-file=tests/schemathesis.toml", "run", schema, *options],
+        [program, "--config-file=tests/clients/schemathesis.toml", "run", schema, *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},  # where it finds our own checks
         check=True,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.openapi.breaking import OASDIFF, breaking_changes
-from tests.openapi.lint import HERE
+from tests.clients.openapi.breaking import OASDIFF, breaking_changes
+from tests.clients.openapi.lint import HERE
 from tests.support.document import DOCUMENT
 from tests.support.node import install
 

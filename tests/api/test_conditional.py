@@ -7,8 +7,8 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
+from tests.api.test_tasks import TASKS, create, titles
 from tests.support.server import Server
-from tests.test_tasks import TASKS, create, titles
 
 MILESTONES = "/api/v1/milestones"
 NEVER = '"1"'

@@ -1,4 +1,4 @@
-"""A TypeScript client of this API: ``python -m tests.typescript.client FOLDER``."""
+"""A TypeScript client of this API: ``python -m tests.clients.typescript.client FOLDER``."""
 
 import json
 import subprocess

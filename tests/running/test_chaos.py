@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.chaos import (
+from tests.running.chaos import (
     LossError,
     Task,
     Write,

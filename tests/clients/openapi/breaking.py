@@ -1,4 +1,4 @@
-"""Whether openapi.json breaks clients: ``python -m tests.openapi.breaking [REVISION]``.
+"""Whether openapi.json breaks clients: ``python -m tests.clients.openapi.breaking [REVISION]``.
 
 It is compared with the one of a revision, which is the last tag if none is named.
 """

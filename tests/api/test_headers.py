@@ -9,10 +9,10 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
 from app.kit.db.database import DatabaseUnavailableError
+from tests.api.test_bad_input import assert_problem
 from tests.conftest import Logs
 from tests.support.process import wait_until
 from tests.support.server import Server, serve
-from tests.test_bad_input import assert_problem
 
 pytestmark = pytest.mark.plain
 

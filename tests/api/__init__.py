@@ -1,0 +1,1 @@
+"""What the API answers: right, wrong, late and odd requests."""

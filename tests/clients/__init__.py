@@ -1,0 +1,1 @@
+"""What those who call the API build on: openapi.json, generated clients, browsers."""

@@ -1,0 +1,1 @@
+"""What a model declares holds, for any resource."""

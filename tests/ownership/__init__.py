@@ -1,0 +1,1 @@
+"""Who is asking, and that nobody reaches what is somebody else's."""

@@ -1,0 +1,1 @@
+"""The commands run as the README says, and lose nothing whatever ends them."""
