@@ -1,40 +1,35 @@
 """A real PostgreSQL for the run, a database for each worker, new owners for each test."""
 
 import os
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 import structlog
-from alembic.command import upgrade
-from alembic.config import Config
-from sqlalchemy import URL, create_engine, make_url
-from sqlmodel import SQLModel
+from sqlalchemy import URL, make_url
 
 from app.config import Settings
 from app.development.postgres import embedded_postgres
+
+pytest.register_assert_rewrite("tests.support")  # so that what fails there shows its values
+
+from tests.support.logs import Logs, captured
+from tests.support.migrations import MakeDatabase, migrated
 from tests.support.owners import unowned
-from tests.support.postgres import partition, pgbouncer
+from tests.support.postgres import POOLER, partition, pgbouncer
 from tests.support.server import Server, serve
 from tests.support.wire import SENT
-
-MakeDatabase = Callable[[], URL]
-Logs = list[MutableMapping[str, Any]]
 
 DEPLOYMENTS = [
     pytest.param("plain", id=pytest.HIDDEN_PARAM),
     pytest.param("pooled"),  # through PgBouncer, as with the URL that Neon gives first
     pytest.param("partitioned"),  # with tables that are partitioned by their owner
 ]
-
-POOLER = "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
-"""A host's name as Neon makes them."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -61,23 +56,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         plain = metafunc.definition.get_closest_marker("plain")
         deployments = DEPLOYMENTS[:1] if plain else DEPLOYMENTS
         metafunc.parametrize("deployment", deployments, indirect=True, scope="session")
-
-
-def migrate(url: str) -> None:
-    """Upgrade a database to the newest migration."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
-            environment.setenv(name, url)
-        upgrade(Config(toml_file="pyproject.toml"), "head")
-
-
-def migrated(url: URL) -> URL:
-    """Return the URL of a database with all tables, that of the example resource too."""
-    migrate(url.render_as_string(hide_password=False))
-    engine = create_engine(url)
-    SQLModel.metadata.create_all(engine)
-    engine.dispose()
-    return url
 
 
 @pytest.fixture(scope="session")
@@ -144,11 +122,7 @@ def nothing_is_logged() -> Iterator[None]:
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """What the application logs, from here on."""
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.format_exc_info,
-    ]
-    with structlog.testing.capture_logs(processors) as entries:
+    with captured() as entries:
         yield entries
 
 

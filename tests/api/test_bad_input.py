@@ -3,22 +3,10 @@
 import httpx
 import pytest
 
+from tests.support.problems import JSON, assert_problem
+from tests.support.tasks import NEVER_WAS, TASKS
+
 pytestmark = pytest.mark.plain
-
-TASKS = "/api/v1/tasks"
-AN_ID = "019daf09-0000-7000-8000-000000000000"
-JSON = {"Content-Type": "application/json"}
-
-
-def assert_problem(response: httpx.Response, status: int, *pointers: str) -> None:
-    """Check that a response is a problem document, about these parts of the request."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem = response.json()
-    assert problem["status"] == status
-    assert problem["title"]
-    assert problem["detail"]
-    assert [error["pointer"] for error in problem.get("errors", [])] == list(pointers)
 
 
 NOT_A_TITLE: list[object] = [
@@ -26,6 +14,9 @@ NOT_A_TITLE: list[object] = [
     "\x7f", "\x85", "a\u2028b",
 ]  # fmt: skip
 NOT_A_DESCRIPTION = [1, False, [], {}, "x" * 5001, "a\0b"]
+NOT_AN_ID = [
+    "1", "x", NEVER_WAS[:-1], NEVER_WAS + "0", NEVER_WAS.replace("0", "g"), "%00", "null", "%F0%9F",
+]  # fmt: skip
 NOT_A_BOOLEAN: list[object] = [None, 0, 1, "true", "yes", "", [], {}]
 BAD_FIELDS = [
     *(("title", value) for value in NOT_A_TITLE),
@@ -98,9 +89,7 @@ def test_a_bad_body_is_refused(alice: httpx.Client, body: bytes, status: int) ->
     assert alice.get(TASKS).json()["items"] == [task]
 
 
-@pytest.mark.parametrize(
-    "bad", ["1", "x", AN_ID[:-1], AN_ID + "0", AN_ID.replace("0", "g"), "%00", "null", "%F0%9F"]
-)
+@pytest.mark.parametrize("bad", NOT_AN_ID)
 def test_an_id_that_is_no_uuid_is_refused(alice: httpx.Client, bad: str) -> None:
     assert_problem(alice.get(f"{TASKS}/{bad}"), 422, "/path/id")
     assert_problem(alice.patch(f"{TASKS}/{bad}", json={}), 422, "/path/id")
@@ -131,7 +120,7 @@ def test_every_bad_part_is_named(alice: httpx.Client) -> None:
     assert_problem(response, 422, "/query/sort", "/query/limit")
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", TASKS), ("TRACE", f"{TASKS}/{AN_ID}")])
+@pytest.mark.parametrize(("method", "path"), [("PUT", TASKS), ("TRACE", f"{TASKS}/{NEVER_WAS}")])
 def test_a_method_that_is_not_there_is_a_problem(
     alice: httpx.Client, method: str, path: str
 ) -> None:

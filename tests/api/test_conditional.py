@@ -7,10 +7,10 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
-from tests.api.test_tasks import TASKS, create, titles
+from tests.support.milestones import MILESTONES
 from tests.support.server import Server
+from tests.support.tasks import TASKS, create, titles
 
-MILESTONES = "/api/v1/milestones"
 NEVER = '"1"'
 WRITES = [("PATCH", "", {"title": "changed"}), ("DELETE", "", None), ("POST", "/toggle", None)]
 each_write = pytest.mark.parametrize(("method", "suffix", "body"), WRITES)

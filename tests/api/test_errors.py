@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import URL, UniqueConstraint
 from uuid_utils.compat import uuid7
 
-from tests.api.test_tasks import TASKS
-from tests.conftest import MakeDatabase
 from tests.support import document
-from tests.support.operations import CREATE, NEVER_WAS, OPERATIONS, Operation, create
+from tests.support.migrations import MakeDatabase
+from tests.support.operations import CREATE, OPERATIONS, Operation, create
+from tests.support.problems import JSON
 from tests.support.server import Server, serve
+from tests.support.tasks import NEVER_WAS, TASKS
 
-JSON = {"Content-Type": "application/json"}
 DOCUMENTED = [
     pytest.param(operation, status, id=f"{operation.name}-{status}")
     for operation in OPERATIONS

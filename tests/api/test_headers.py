@@ -9,15 +9,15 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
 from app.kit.db.database import DatabaseUnavailableError
-from tests.api.test_bad_input import assert_problem
-from tests.conftest import Logs
+from tests.support.logs import Logs
+from tests.support.problems import JSON, assert_problem
 from tests.support.process import wait_until
 from tests.support.server import Server, serve
+from tests.support.tasks import NEVER_WAS, TASKS
 
 pytestmark = pytest.mark.plain
 
-TASKS = "/api/v1/tasks"
-TASK = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
+TASK = f"{TASKS}/{NEVER_WAS}"
 PAGE = "https://app.example.com"
 PATHS = [
     (TASKS, 200),
@@ -185,8 +185,7 @@ def test_a_method_that_is_not_there_is_told_which_are(
 
 
 def test_no_other_error_names_methods(alice: httpx.Client) -> None:
-    json = {"Content-Type": "application/json"}
-    response = alice.post(TASKS, content=b" " * 65_537, headers=json)
+    response = alice.post(TASKS, content=b" " * 65_537, headers=JSON)
 
     assert response.status_code == 413
     assert "allow" not in response.headers

@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Logs
+from tests.support.logs import Logs
 from tests.support.server import Server
+from tests.support.tasks import NEVER_WAS, TASKS
 
 pytestmark = pytest.mark.plain
 
-TASKS = "/api/v1/tasks"
-NEVER_WAS = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
+TASK = f"{TASKS}/{NEVER_WAS}"
 TEN_MEGABYTES = b'{"title": "' + b"x" * 10_000_000 + b'"}'
 LONG = "x" * 60_000
 BODY = b'{"title": "x"}'
@@ -179,9 +179,9 @@ def test_of_a_key_that_is_there_twice_the_last_one_counts(raw: Raw) -> None:
     ("method", "path", "status"),
     [
         ("POST", TASKS, 413),
-        ("PATCH", NEVER_WAS, 413),
+        ("PATCH", TASK, 413),
         ("GET", TASKS, 200),
-        ("DELETE", NEVER_WAS, 404),
+        ("DELETE", TASK, 404),
         ("PUT", TASKS, 405),
         ("POST", "/nowhere", 404),
     ],
@@ -226,13 +226,13 @@ CONTENT_TYPES = [
 @pytest.mark.parametrize("content_type", CONTENT_TYPES, ids=lambda value: value[:40] or "empty")
 def test_a_content_type_that_is_not_json_is_415(raw: Raw, content_type: str) -> None:
     header = b"Content-Type: " + content_type.encode("latin-1")
-    for method, path in ((b"POST", TASKS), (b"PATCH", NEVER_WAS)):
+    for method, path in ((b"POST", TASKS), (b"PATCH", TASK)):
         answer = raw.send(raw.request(method, path.encode(), header, body=BODY))
         assert_problem(answer, 415)
 
 
 def test_no_content_type_is_415(raw: Raw) -> None:
-    for method, path in ((b"POST", TASKS), (b"PATCH", NEVER_WAS)):
+    for method, path in ((b"POST", TASKS), (b"PATCH", TASK)):
         assert_problem(raw.send(raw.request(method, path.encode(), body=BODY)), 415)
 
 
@@ -243,7 +243,7 @@ def test_no_content_type_is_415(raw: Raw) -> None:
 def test_any_way_to_say_json_is_understood(raw: Raw, content_type: str) -> None:
     header = f"Content-Type: {content_type}".encode()
 
-    answer = raw.send(raw.request(b"PATCH", NEVER_WAS.encode(), header, body=BODY))
+    answer = raw.send(raw.request(b"PATCH", TASK.encode(), header, body=BODY))
 
     assert_problem(answer, 404)
 
@@ -252,8 +252,8 @@ def test_any_way_to_say_json_is_understood(raw: Raw, content_type: str) -> None:
     ("path", "allowed"),
     [
         (TASKS, {"GET", "POST"}),
-        (NEVER_WAS, {"GET", "PATCH", "DELETE"}),
-        (f"{NEVER_WAS}/toggle", {"POST"}),
+        (TASK, {"GET", "PATCH", "DELETE"}),
+        (f"{TASK}/toggle", {"POST"}),
         ("/health/ready", {"GET"}),
     ],
 )
@@ -268,7 +268,7 @@ def test_a_method_that_is_not_there_is_405(
     assert set(answer.headers["allow"].split(", ")) - {"HEAD", "OPTIONS"} == allowed
 
 
-@pytest.mark.parametrize("path", [TASKS, NEVER_WAS])
+@pytest.mark.parametrize("path", [TASKS, TASK])
 @pytest.mark.parametrize("method", ["BREW", "get", "GE T", "G\0ET", "GÉT"])
 def test_a_method_that_the_server_has_not_heard_of_is_no_request(
     raw: Raw, method: str, path: str
@@ -279,7 +279,7 @@ def test_a_method_that_the_server_has_not_heard_of_is_no_request(
 
 
 TARGETS: dict[str, tuple[str, int]] = {
-    "an encoded slash, encoded again": (f"{NEVER_WAS}%252Ftoggle", 422),
+    "an encoded slash, encoded again": (f"{TASK}%252Ftoggle", 422),
     "encoded dots": (f"{TASKS}/%2e%2e/tasks", 404),
     "dots": (f"{TASKS}/../tasks", 404),
     "no id": (f"{TASKS}//toggle", 404),
@@ -288,7 +288,7 @@ TARGETS: dict[str, tuple[str, int]] = {
     "a backslash": ("\\api\\v1\\tasks", 400),
     "other case": ("/API/v1/tasks", 404),
     "NUL after the path": (f"{TASKS}%00", 404),
-    "NUL in an id": (f"{NEVER_WAS}%00", 422),
+    "NUL in an id": (f"{TASK}%00", 422),
     "NUL in the name of a parameter": (f"{TASKS}?a%00=1", 422),
     "NUL in a number": (f"{TASKS}?limit=1%00", 422),
     "NUL in a cursor": (f"{TASKS}?cursor={'A' * 31}%00", 422),
@@ -338,7 +338,7 @@ def test_an_address_that_is_longer_than_a_server_reads_is_no_request(
 
 @pytest.mark.parametrize("name", ["X-User-ID", "If-Match", "If-None-Match", "X-Request-ID"])
 def test_a_nul_in_a_header_is_no_request(raw: Raw, name: str) -> None:
-    answer = raw.send(raw.request(b"GET", NEVER_WAS.encode(), f"{name}: a\0b".encode()))
+    answer = raw.send(raw.request(b"GET", TASK.encode(), f"{name}: a\0b".encode()))
 
     assert answer.status == 400
 
@@ -350,7 +350,7 @@ def test_a_nul_in_a_header_is_no_request(raw: Raw, name: str) -> None:
 def test_a_long_header_has_its_answer(raw: Raw, name: str, status: int) -> None:
     header = f"{name}: {LONG}".encode()
 
-    answer = raw.send(raw.request(b"DELETE", NEVER_WAS.encode(), header))
+    answer = raw.send(raw.request(b"DELETE", TASK.encode(), header))
 
     assert_problem(answer, status)
 

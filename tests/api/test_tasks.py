@@ -9,26 +9,10 @@ import pytest
 from sqlalchemy import URL
 
 from app.kit.models.owned import new_id
-from tests.conftest import MakeDatabase, migrated
 from tests.support.database import connect
+from tests.support.migrations import MakeDatabase, migrated
 from tests.support.server import serve
-
-TASKS = "/api/v1/tasks"
-
-
-def create(client: httpx.Client, title: str = "Buy milk", **fields: object) -> dict[str, object]:
-    """Create a task and return it."""
-    response = client.post(TASKS, json={"title": title, **fields})
-    assert response.status_code == 201, response.text
-    task: dict[str, object] = response.json()
-    return task
-
-
-def titles(client: httpx.Client, **parameters: str | int) -> list[str]:
-    """The titles in a list, in its order."""
-    response = client.get(TASKS, params=parameters)
-    assert response.status_code == 200, response.text
-    return [item["title"] for item in response.json()["items"]]
+from tests.support.tasks import TASKS, create, titles
 
 
 class TestCreate:

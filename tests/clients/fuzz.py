@@ -10,9 +10,9 @@ from alembic.config import Config
 from hypothesis import Phase
 
 from app.development.postgres import scratch_database
-from tests.api.test_stateful import explore
 from tests.support.repository import ROOT
 from tests.support.server import serve
+from tests.support.stateful import explore
 
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 

@@ -18,11 +18,11 @@ from sqlalchemy import URL
 
 from tests.support.programs import program
 from tests.support.server import Server, serve
+from tests.support.tasks import NEVER_WAS, TASKS
 
 pytestmark = pytest.mark.plain
 
-TASKS = "/api/v1/tasks"
-TASK = f"{TASKS}/019daf09-0000-7000-8000-000000000000"
+TASK = f"{TASKS}/{NEVER_WAS}"
 
 # Nothing leaves this machine. Playwright adds --headless, --no-sandbox and a new --user-data-dir.
 FLAGS = [

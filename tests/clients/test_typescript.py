@@ -5,9 +5,7 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.node import install
-from tests.support.readme import blocks
+from tests.support.readme import block
 from tests.support.repository import ROOT
 from tests.support.server import Server
+from tests.support.typescript import PACKAGES, Outcome, run
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
 
-HERE = ROOT / "tests/clients/typescript"
 DOCUMENT = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = {
     operation["operationId"]: operation
@@ -30,6 +28,7 @@ OPERATIONS = {
     for operation in path.values()
 }
 SCHEMAS = DOCUMENT["components"]["schemas"]
+SECTION = "Generating a TypeScript client"
 OUTCOMES = "outcomes.json"
 PROGRAMS = ["hey-api", "openapi-fetch", "orval"]
 
@@ -39,15 +38,6 @@ TYPES = {
     "openapi-typescript": "openapi-typescript.ts",
     "orval": "orval/api.schemas.ts",
 }
-
-
-@dataclass
-class Outcome:
-    """What a command did."""
-
-    status: int
-    output: str
-    errors: str
 
 
 @dataclass
@@ -71,39 +61,20 @@ def properties(types: str, name: str) -> dict[str, bool]:
     return {field: mark == "?" for field, mark in found}
 
 
-def run(command: Sequence[str | Path], folder: Path, **environment: str) -> Outcome:
-    """Run a command with Node at hand."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**install(HERE), **environment},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
-
-
 def source(program: str) -> str:
     """Return the text of a program."""
-    return (HERE / f"{program}.ts").read_text(encoding="utf-8")
-
-
-def readme(language: str) -> str:
-    """Return the section's only block in a language."""
-    (text,) = [text for name, text in blocks("Generating a TypeScript client") if name == language]
-    return text
+    return (PACKAGES / f"{program}.ts").read_text(encoding="utf-8")
 
 
 def make(work: Path) -> None:
     """Generate all clients, check the types of the programs, and bundle them as for a browser."""
-    install(HERE)
-    for file in [*HERE.glob("*.ts"), HERE / "tsconfig.json", ROOT / "openapi.json"]:
+    install(PACKAGES)
+    for file in [*PACKAGES.glob("*.ts"), PACKAGES / "tsconfig.json", ROOT / "openapi.json"]:
         shutil.copy(file, work)
-    (work / "node_modules").symlink_to(HERE / "node_modules")
-    (work / "readme.ts").write_text(readme("ts").replace('"./api', '"./generated/hey-api'))
+    (work / "node_modules").symlink_to(PACKAGES / "node_modules")
+    (work / "readme.ts").write_text(block(SECTION, "ts").replace('"./api', '"./generated/hey-api'))
 
-    just = readme("bash").replace("../frontend/src/api", str(work / "generated/hey-api"))
+    just = block(SECTION, "bash").replace("../frontend/src/api", str(work / "generated/hey-api"))
     here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
     types = f"--output=generated/{TYPES['openapi-typescript']}"
     bundle = ["--bundle", "--format=esm", "--platform=node", "--outdir=."]

@@ -17,12 +17,13 @@ from uuid_utils.compat import uuid7
 
 from app.kit.db.crud import OwnedCRUD
 from app.models.task import TaskRead
-from tests.api.test_tasks import TASKS, create
-from tests.conftest import Logs, MakeDatabase, migrated
-from tests.ownership.test_fastcrud import run
+from tests.support.crud import run
 from tests.support.database import connect, locked
+from tests.support.logs import Logs
+from tests.support.migrations import MakeDatabase, migrated
 from tests.support.process import serving, wait_until
 from tests.support.server import Server, serve
+from tests.support.tasks import TASKS, create
 
 TIMEOUT = 2
 POOL = 3

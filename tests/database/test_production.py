@@ -14,12 +14,13 @@ from psycopg.rows import dict_row
 from sqlalchemy import URL
 
 from app.main import create_app
-from tests.api.test_tasks import TASKS, create
-from tests.conftest import POOLER, Logs, migrate
 from tests.support.database import connect, locked
-from tests.support.postgres import pgbouncer, postgres_with_tls
+from tests.support.logs import Logs
+from tests.support.migrations import migrate
+from tests.support.postgres import POOLER, pgbouncer, postgres_with_tls
 from tests.support.process import ALICE
 from tests.support.server import Server, SuiteSettings, running, serve
+from tests.support.tasks import TASKS, create
 
 PASSWORD = "p@ss:w/rd?#%20+ &="
 WRONG = f"Tr0ub4dor{PASSWORD}"

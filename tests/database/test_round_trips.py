@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from tests.api.test_tasks import TASKS, create
 from tests.support.server import Server
+from tests.support.tasks import TASKS, create
 
 REQUESTS = {
     "createTask": ("POST", TASKS, {"title": "x"}),

@@ -28,9 +28,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from app.kit.models.constraints import NAMING_CONVENTION, repeat_bounds
-from tests.conftest import MakeDatabase
 from tests.support.database import connect
 from tests.support.example import TABLES
+from tests.support.migrations import MakeDatabase
 from tests.support.repository import ROOT
 
 PLUGINS = [

@@ -28,14 +28,14 @@ from app.api.identity import current_owner
 from app.kit.api.router import OwnedRouter, owned_crud_router
 from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
 from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
-from tests.api.test_bad_input import JSON, assert_problem
-from tests.api.test_tasks import TASKS, create
-from tests.conftest import MakeDatabase, migrated
 from tests.support.database import connect
+from tests.support.migrations import MakeDatabase, migrated
+from tests.support.milestones import MILESTONES, Milestone, reach
+from tests.support.paging import pages
+from tests.support.problems import JSON, assert_problem
 from tests.support.server import serve
+from tests.support.tasks import NEVER_WAS, TASKS, create
 
-MILESTONES = "/api/v1/milestones"
-NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
 SORTED_BY = ["created_at", "updated_at", "due", "weight"]
 SORTS = [sign + field for field in SORTED_BY for sign in ("", "-")]
 CURSORS = [
@@ -84,34 +84,10 @@ BAD_PARAMETERS = [
     *(("task_id", value) for value in ["", "1", f"urn:uuid:{NEVER_WAS}", "null"]),
 ]
 
-Milestone = dict[str, Any]
-
-
-def reach(client: httpx.Client, **fields: object) -> Milestone:
-    """Create a milestone, and a task for it unless one is named, and return it."""
-    task_id = fields.pop("task_id", None) or create(client)["id"]
-    body = {"task_id": task_id, "name": uuid4().hex, "weight": 1, **fields}
-    response = client.post(MILESTONES, json=body)
-    assert response.status_code == 201, response.text
-    milestone: Milestone = response.json()
-    return milestone
-
 
 def another(milestone: Milestone) -> Milestone:
     """The fields of another milestone of the same task."""
     return {"task_id": milestone["task_id"], "name": uuid4().hex, "weight": 1}
-
-
-def pages(client: httpx.Client, path: str, **parameters: object) -> list[Milestone]:
-    """All items of a list, a page at a time."""
-    items: list[Milestone] = []
-    cursor: dict[str, str] = {}
-    while cursor or not items:
-        assert len(items) < 100
-        page = client.get(path, params={**parameters, **cursor}).json()  # type: ignore[dict-item]
-        items += page["items"]
-        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else {}
-    return items
 
 
 def names(client: httpx.Client, **parameters: object) -> list[str]:

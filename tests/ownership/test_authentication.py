@@ -15,12 +15,14 @@ import jwt
 import pytest
 from sqlalchemy import URL
 
-from tests.api.test_bad_input import TASKS, assert_problem
-from tests.clients.test_typescript import readme, run
-from tests.running.test_readme import copied, follow
+from tests.support.copies import copied, follow
 from tests.support.node import install
+from tests.support.problems import assert_problem
 from tests.support.process import Process, serving
+from tests.support.readme import block
 from tests.support.repository import ROOT
+from tests.support.tasks import TASKS
+from tests.support.typescript import run
 
 # The first run installs npm packages.
 pytestmark = [pytest.mark.plain, pytest.mark.timeout(600)]
@@ -103,7 +105,9 @@ def test_the_document_and_a_generated_client_follow(
     lint = [sys.executable, "-m", "tests.clients.openapi.lint"]
     generate = [sys.executable, "-m", "tests.clients.typescript.client", "api"]
     bundle = ["esbuild", "readme.ts", "--bundle", "--format=esm", "--outfile=readme.mjs"]
-    program = readme("ts").replace("http://127.0.0.1:8000", process.url)
+    program = block("Generating a TypeScript client", "ts").replace(
+        "http://127.0.0.1:8000", process.url
+    )
     (client / "readme.ts").write_text(program.replace('"alice"', f'"{token(sub=owner)}"'))
     for command in (lint, generate, bundle, ["node", "readme.mjs"]):
         done = run(command, client, PYTHONPATH=str(authenticated))

@@ -1,8 +1,7 @@
 """What FastCRUD has besides the operations of this API reaches the rows of one owner, or none."""
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -44,13 +43,12 @@ from sqlmodel import SQLModel, col
 
 from app.kit.db.compiled import OwnerMissingError
 from app.kit.db.crud import OwnedCRUD
-from app.kit.db.database import Database, DatabaseError, UnfitValueError
+from app.kit.db.database import DatabaseError, UnfitValueError
 from app.kit.db.session import OwnedSession
 from app.models.task import Task, TaskRead
-from tests.api.test_tasks import create
+from tests.support.crud import Call, run
 from tests.support.server import Server
-
-Call = Callable[[OwnedCRUD[TaskRead], Any], Awaitable[Any]]
+from tests.support.tasks import create
 
 SAME_TITLE: Any = aliased(Task)
 TASK_ID: Any = col(Task.id)
@@ -81,22 +79,6 @@ def ids(found: Any) -> list[str]:
     """The ids of all tasks in a result of FastCRUD, joined ones included."""
     rows = found.get("data", [found])
     return [str(row[key]) for row in rows for key in ("id", "other_id") if key in row]
-
-
-def run(server: Server, owner: str, call: Call) -> Any:
-    """Call something with the tasks of an owner, and with their session."""
-
-    async def connected() -> Any:
-        database = Database(
-            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
-        )
-        crud = OwnedCRUD(Task, TaskRead).bind(database.owned_by(owner))
-        try:
-            return await call(crud, crud.session)
-        finally:
-            await database.close()
-
-    return asyncio.run(connected())
 
 
 @pytest.fixture

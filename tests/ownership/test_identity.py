@@ -19,10 +19,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
-from tests.api.test_bad_input import AN_ID, TASKS, assert_problem
-from tests.conftest import Logs
+from tests.support.logs import Logs
+from tests.support.problems import assert_problem
 from tests.support.process import ALICE, wait_until
 from tests.support.server import Server, SuiteSettings, running
+from tests.support.tasks import NEVER_WAS, TASKS
 
 pytestmark = pytest.mark.plain
 
@@ -94,7 +95,7 @@ def status_of(url: str, *lines: bytes) -> int:
 def test_an_identity_that_is_missing_or_malformed_is_nobody(
     nobody: httpx.Client, headers: list[tuple[bytes, bytes]]
 ) -> None:
-    for method, path in (("GET", TASKS), ("POST", TASKS), ("POST", f"{TASKS}/{AN_ID}/toggle")):
+    for method, path in (("GET", TASKS), ("POST", TASKS), ("POST", f"{TASKS}/{NEVER_WAS}/toggle")):
         content: dict[str, Any] = {"json": {"title": "x"}} if path == TASKS else {}
         response = nobody.request(method, path, headers=headers, **content)
         assert_problem(response, 401)
@@ -182,7 +183,7 @@ class TestThePeer:
         """A server cannot tell the address of one, but has read what was sent before."""
         listener = socket.create_server(("127.0.0.1", 0))
         with socket.create_connection(listener.getsockname()) as peer:
-            peer.sendall(b"DELETE %s/%s HTTP/1.1\r\n" % (TASKS.encode(), AN_ID.encode()))
+            peer.sendall(b"DELETE %s/%s HTTP/1.1\r\n" % (TASKS.encode(), NEVER_WAS.encode()))
             peer.sendall(b"Host: test\r\nX-User-ID: alice\r\n\r\n")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         with serving(database, "unix", listener=listener):

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.support import example
-from tests.support.operations import NEVER_WAS, OPERATIONS, Operation, create
+from tests.support.operations import OPERATIONS, Operation, create
+from tests.support.tasks import NEVER_WAS
 
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 

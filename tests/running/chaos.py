@@ -35,8 +35,8 @@ from sqlalchemy import URL
 from app.development.postgres import embedded_postgres
 from tests.support import identity
 from tests.support.repository import ROOT
+from tests.support.tasks import TASKS
 
-TASKS = "/api/v1/tasks"
 OWNERS = ("alice", "bob", "carol")
 WRITERS_OF_ONE_OWNER = 3
 MOST_TASKS_OF_ONE_WRITER = 6

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,13 +12,13 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from app.config import Settings
-from tests.api.test_tasks import TASKS
-from tests.conftest import MakeDatabase, migrated
+from tests.support.copies import copied, follow, newest_migration, run
 from tests.support.database import connect
 from tests.support.example import TABLES
+from tests.support.migrations import MakeDatabase, migrated
 from tests.support.readme import blocks, files, section
-from tests.support.repository import ROOT
 from tests.support.server import Server, serve
+from tests.support.tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
@@ -66,51 +64,10 @@ def test_the_example_requests_answer_as_shown(server: Server, owner: str) -> Non
     assert shown == 6
 
 
-def copied(folder: Path) -> Path:
-    """Copy what is in the repository into a folder, to change as the README says."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in names:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target)
-    return folder
-
-
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what is in the repository, to change as the README says."""
     return copied(tmp_path)
-
-
-def run(copy: Path, command: str) -> None:
-    """Run a command in a copy of the repository."""
-    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
-    subprocess.run(["bash", "-euc", command], cwd=copy, env=environment, check=True, timeout=100)
-
-
-def follow(title: str, copy: Path) -> str:
-    """Do what a section says, in a copy of the repository, and return the migration."""
-    for path, text in files(title).items():
-        (copy / path).write_text(text)
-    for language, text in blocks(title):
-        if language == "diff":
-            subprocess.run(["patch", "-p1"], cwd=copy, input=text, text=True, check=True)
-        if language == "bash":
-            run(copy, text)
-    changed = "app migrations tests/support/identity.py"
-    run(copy, f"ruff check {changed}; ruff format --check {changed}")
-    return newest_migration(copy)
-
-
-def newest_migration(copy: Path) -> str:
-    """The text of the migration that was written last."""
-    return max((copy / "migrations/versions").glob("*.py"), key=os.path.getmtime).read_text()
 
 
 def test_adding_a_field_takes_what_the_readme_says(copy: Path) -> None:

@@ -18,13 +18,14 @@ import psutil
 import pytest
 from sqlalchemy import URL
 
-from tests.api.test_bad_input import assert_problem
-from tests.api.test_tasks import TASKS
-from tests.conftest import Logs, MakeDatabase, migrated
 from tests.support.database import connect, locked
+from tests.support.logs import Logs
+from tests.support.migrations import MakeDatabase, migrated
+from tests.support.problems import assert_problem
 from tests.support.process import ALICE, PROJECT, Process, serving, wait_until
 from tests.support.readme import blocks
 from tests.support.server import Server, serve
+from tests.support.tasks import TASKS
 
 (DOCUMENTED,) = [text for _, text in blocks("Running it in production") if "uvicorn" in text]
 APP = [sys.executable, "-m", "app"]

@@ -15,6 +15,7 @@ from app.config import Settings, SettingsError, load
 from app.development.postgres import embedded_postgres
 from tests.support.process import ALICE, PROJECT, serving, starting
 from tests.support.repository import ROOT
+from tests.support.tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
@@ -97,7 +98,7 @@ def test_a_database_of_ones_own_is_served_instead(database: URL, tmp_path: Path)
         assert process.titles()[0] == "in my own database"
         # No header makes the peer another: the identity is that of loopback, or of nobody.
         forwarded = {**ALICE, "X-Forwarded-For": "192.0.2.1"}
-        assert httpx.get(f"{process.url}/api/v1/tasks", headers=forwarded).status_code == 200
+        assert httpx.get(f"{process.url}{TASKS}", headers=forwarded).status_code == 200
 
     assert not (tmp_path / "unused").exists()
 

@@ -12,9 +12,9 @@ from sqlalchemy import ForeignKeyConstraint, Table, UniqueConstraint
 from sqlmodel import SQLModel
 
 from tests.support.document import WITH_EXAMPLE
+from tests.support.tasks import NEVER_WAS
 from tests.support.values import Schema, example_of, resolved, value_of
 
-NEVER_WAS = "019daf09-0000-7000-8000-000000000000"
 _NUMBERS = count()
 
 

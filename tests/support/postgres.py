@@ -18,6 +18,9 @@ from tests.support.programs import program
 
 PARTITIONS = 4
 
+POOLER = "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
+"""A host's name as Neon makes them."""
+
 
 def partition(database: URL) -> None:
     """Partition each owned table of a database, which is empty, by its owner."""

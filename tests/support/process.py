@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import identity
 from tests.support.repository import ROOT
+from tests.support.tasks import TASKS
 
 PROJECT = {"PYTHONPATH": str(ROOT), "UV_PROJECT": str(ROOT), "UV_NO_SYNC": "1"}
 ALICE = identity.headers("alice")
@@ -54,12 +55,12 @@ class Process:
 
     def titles(self) -> list[str]:
         """The titles of Alice's tasks."""
-        items = httpx.get(f"{self.url}/api/v1/tasks", headers=ALICE).json()["items"]
+        items = httpx.get(f"{self.url}{TASKS}", headers=ALICE).json()["items"]
         return [item["title"] for item in items]
 
     def create(self, title: str) -> None:
         """Create a task for Alice."""
-        response = httpx.post(f"{self.url}/api/v1/tasks", headers=ALICE, json={"title": title})
+        response = httpx.post(f"{self.url}{TASKS}", headers=ALICE, json={"title": title})
         assert response.status_code == 201
 
 

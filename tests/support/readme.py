@@ -18,6 +18,12 @@ def blocks(title: str) -> list[tuple[str, str]]:
     return BLOCK.findall(section(title))
 
 
+def block(title: str, language: str) -> str:
+    """The only code block in a language under a heading."""
+    (text,) = [text for name, text in blocks(title) if name == language]
+    return text
+
+
 def files(title: str) -> dict[str, str]:
     """The files that a section writes: path and text."""
     paths = re.findall(r"(?:is|are) in\s`((?:app|tests)/[\w/.]+)`:\n", section(title))
