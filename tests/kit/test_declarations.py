@@ -1,4 +1,4 @@
-"""What a model declares is kept: on the resource that the README adds."""
+"""What a model may declare, and what is refused because no column or client could hold to it."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -9,7 +9,6 @@ from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import (
@@ -21,42 +20,18 @@ from pydantic import (
     StrictInt,
     StringConstraints,
 )
-from sqlalchemy import URL
 from sqlmodel import Field, SQLModel
 
 from app.api.identity import current_owner
 from app.kit.api.router import OwnedRouter, owned_crud_router
 from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, References, Text, Time
 from app.kit.models.owned import CreateSchema, Owned, ReadSchema, UpdateSchema
-from tests.support.database import connect
 from tests.support.migrations import MakeDatabase, migrated
-from tests.support.milestones import MILESTONES, Milestone, reach
 from tests.support.paging import pages
 from tests.support.problems import JSON, assert_problem
 from tests.support.server import serve
-from tests.support.tasks import NEVER_WAS, TASKS, create
-
-SORTED_BY = ["created_at", "updated_at", "due", "weight"]
-SORTS = [sign + field for field in SORTED_BY for sign in ("", "-")]
-CURSORS = [
-    "A" * 32, "_" * 32, "z" * 32, "gAAAAAAA" + "0" * 24, "f_________8" + "A" * 21,
-    "AAAAAAAA" + "_" * 24,
-]  # fmt: skip
 
 Word = Annotated[str, StringConstraints(max_length=9, pattern=f"^({'a|' * 600}b)$")]
-NOT_A_STATUS: list[object] = [None, "PLANNED", "", "planned ", 0, [], "x"]
-NOT_A_WEIGHT: list[object] = [None, 0, 101, 2**31, 10**30, "1", 1.5, True, []]
-NOT_A_DATE: list[object] = [
-    "", "0", 0, 1.5, True, [], "2026-02-30", "2026-13-01", "0000-01-01", "2026-1-1", "20260101",
-    "2026-01-01T00:00:00", "10000-01-01", "-0001-01-01", " 2026-01-01",
-]  # fmt: skip
-BAD_FIELDS = [
-    *(("status", value) for value in NOT_A_STATUS),
-    *(("weight", value) for value in NOT_A_WEIGHT),
-    *(("due", value) for value in NOT_A_DATE),
-    *(("task_id", value) for value in [None, "", 1, "019daf0900007000800000000000000"]),
-    *(("name", value) for value in [None, "", "x" * 101]),
-]
 NOT_TIMES: list[object] = [
     "2026-01-01T00:00:00", "2026-01-01", "2026-01-01T00:00:00+00:00", "2026-01-01 00:00:00Z", 5,
     "5", "9999-12-31T23:59:59-23:00", "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z",
@@ -75,285 +50,6 @@ AMBIGUOUS = [
     r"^\d{4}$", r"^[^\s\x00]$", r"^[^\S\x00]$", r"^\\\w$", r"^[^\W\x00]$", r"^[^\D\x00]$", r"^a\b$",
     r"^a\Bb$",
 ]  # fmt: skip
-NOT_WEIGHTS = ["", "0", "101", "01", "+1", "1.0", " 1", "1_0", "1e1", "-0", "null", "9" * 5000]
-NOT_DATES = ["", "0", "null", "2026-02-30", "0000-01-01", "20260101", "2026-01-01T00:00:00"]
-BAD_PARAMETERS = [
-    *(("status", value) for value in ["", "PLANNED", "planned ", "null"]),
-    *(("weight", value) for value in NOT_WEIGHTS),
-    *(("due", value) for value in NOT_DATES),
-    *(("task_id", value) for value in ["", "1", f"urn:uuid:{NEVER_WAS}", "null"]),
-]
-
-
-def another(milestone: Milestone) -> Milestone:
-    """The fields of another milestone of the same task."""
-    return {"task_id": milestone["task_id"], "name": uuid4().hex, "weight": 1}
-
-
-def names(client: httpx.Client, **parameters: object) -> list[str]:
-    """The names in a list, in its order."""
-    response = client.get(MILESTONES, params=parameters)  # type: ignore[arg-type]
-    assert response.status_code == 200, response.text
-    return [item["name"] for item in response.json()["items"]]
-
-
-class TestFields:
-    def test_are_returned_as_they_were_sent(self, alice: httpx.Client) -> None:
-        sent = {"name": "Plan", "status": "reached", "weight": 100, "due": "0999-12-31"}
-
-        milestone = reach(alice, **sent)
-
-        assert {field: milestone[field] for field in sent} == sent
-        assert alice.get(f"{MILESTONES}/{milestone['id']}").json() == milestone
-        assert alice.get(MILESTONES).json()["items"] == [milestone]
-
-    def test_that_are_left_out_have_their_default(self, alice: httpx.Client) -> None:
-        milestone = reach(alice)
-
-        assert (milestone["status"], milestone["due"]) == ("planned", None)
-
-    def test_take_a_whole_number_in_any_form(self, alice: httpx.Client) -> None:
-        milestone = reach(alice, weight=17.0)
-        changed = alice.patch(f"{MILESTONES}/{milestone['id']}", json={"weight": 18.0})
-
-        assert (milestone["weight"], changed.json()["weight"]) == (17, 18)
-
-    def test_are_changed_one_by_one_and_cleared_with_null(self, alice: httpx.Client) -> None:
-        milestone = reach(alice, due="2026-11-22")
-        item = f"{MILESTONES}/{milestone['id']}"
-        other = create(alice)["id"]
-
-        changes: list[Milestone] = [
-            {"due": None}, {"due": "9999-12-31"}, {"status": "reached"}, {"weight": 2},
-        ]  # fmt: skip
-        for change in (*changes, {"task_id": other}):
-            changed = alice.patch(item, json=change).json()
-            milestone = {**milestone, **change, "updated_at": changed["updated_at"]}
-            assert changed == milestone
-
-    @pytest.mark.plain
-    @pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
-    def test_refuse_what_does_not_fit(self, alice: httpx.Client, field: str, value: object) -> None:
-        milestone = reach(alice)
-        fields = {"task_id": milestone["task_id"], "name": "x", "weight": 1, field: value}
-
-        created = alice.post(MILESTONES, json=fields)
-        updated = alice.patch(f"{MILESTONES}/{milestone['id']}", json={field: value})
-
-        assert_problem(created, 422, f"/body/{field}")
-        assert_problem(updated, 422, f"/body/{field}")
-        assert alice.get(MILESTONES).json()["items"] == [milestone]
-
-
-def test_a_row_that_is_odd_is_shown_as_it_is_stored(make_database: MakeDatabase) -> None:
-    database = migrated(make_database())
-    odd: Milestone = {"name": "", "status": "odd", "weight": 0}
-
-    with serve(database) as server, server.client("alice") as alice:
-        milestone, other = reach(alice), reach(alice)
-        with connect(database) as connection:
-            checks = connection.execute(
-                "SELECT conname FROM pg_constraint"
-                " WHERE conrelid = 'milestone'::regclass AND contype = 'c'"
-            ).fetchall()
-            for (name,) in checks:
-                connection.execute(f"ALTER TABLE milestone DROP CONSTRAINT {name}")
-            connection.execute(
-                "UPDATE milestone SET name = %(name)s, status = %(status)s, weight = %(weight)s"
-                " WHERE id = %(id)s",
-                {**odd, "id": milestone["id"]},
-            )
-        # It is not what the document says, so this client must not compare.
-        alice.event_hooks = {}
-        shown = {**milestone, **odd}
-        assert alice.get(MILESTONES).json()["items"] == [other, shown]
-        assert alice.get(f"{MILESTONES}/{milestone['id']}").json() == shown
-
-
-class TestUnique:
-    def test_a_second_one_is_refused_and_the_field_named(self, alice: httpx.Client) -> None:
-        first, other = reach(alice, name="Plan"), reach(alice, name="Build")
-        second = {"task_id": first["task_id"], "name": "Plan", "weight": 1}
-
-        created = alice.post(MILESTONES, json=second)
-        updated = alice.patch(f"{MILESTONES}/{other['id']}", json={"name": "Plan"})
-
-        for response in (created, updated):
-            assert_problem(response, 409)
-            assert response.json()["detail"] == "There is an item with this name already."
-        assert alice.get(MILESTONES).json()["items"] == [other, first]
-
-    def test_a_second_id_is_refused_as_well(self, alice: httpx.Client) -> None:
-        first = reach(alice)
-
-        response = alice.post(MILESTONES, json={**another(first), "id": first["id"]})
-
-        assert_problem(response, 409)
-        assert response.json()["detail"] == "There is an item with this id already."
-
-    def test_the_same_one_is_no_second_one(self, alice: httpx.Client) -> None:
-        first = reach(alice, name="Plan")
-
-        again = alice.patch(f"{MILESTONES}/{first['id']}", json={"name": "Plan"})
-        assert again.status_code == 200
-
-    def test_what_another_owner_has_does_not_matter(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
-        assert reach(alice, name="Plan")["name"] == reach(bob, name="Plan")["name"]
-
-    def test_a_name_that_looks_like_a_key_tells_nothing(self, alice: httpx.Client) -> None:
-        first = reach(alice, name="(a)=(b) already exists")
-
-        response = alice.post(MILESTONES, json={**another(first), "name": first["name"]})
-        assert response.json()["detail"] == "There is an item with this name already."
-
-
-class TestReferences:
-    def test_a_strangers_task_is_as_one_that_never_was(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
-        milestone = reach(alice)
-        item = f"{MILESTONES}/{milestone['id']}"
-        ids = [create(bob)["id"], NEVER_WAS]
-
-        for method, path, fields in (
-            ("POST", MILESTONES, another(milestone)),
-            ("PATCH", item, {}),
-            ("PATCH", item, {"due": None}),
-        ):
-            strangers, never_was = (
-                alice.request(method, path, json={**fields, "task_id": id_}) for id_ in ids
-            )
-            assert_problem(strangers, 422, "/body/task_id")
-            assert strangers.json()["errors"][0]["detail"] == "There is nothing with this id."
-            assert strangers.content == never_was.content
-        assert alice.get(MILESTONES).json()["items"] == [milestone]
-
-    def test_a_task_takes_its_milestones_with_it(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
-        gone, stays, of_bob = reach(alice), reach(alice), reach(bob)
-
-        assert alice.delete(f"{TASKS}/{gone['task_id']}").status_code == 204
-
-        assert alice.get(MILESTONES).json()["items"] == [stays]
-        assert bob.get(MILESTONES).json()["items"] == [of_bob]
-
-    @pytest.mark.plain
-    @pytest.mark.parametrize("action", ["", "ON DELETE RESTRICT"])
-    def test_a_task_that_does_not_take_them_with_it_stays(
-        self, make_database: MakeDatabase, action: str
-    ) -> None:
-        url = migrated(make_database())
-        with connect(url) as connection:
-            key = "fk_milestone_owner_id_task_id"
-            connection.execute(
-                f"ALTER TABLE milestone DROP CONSTRAINT {key}, ADD CONSTRAINT {key}"
-                f" FOREIGN KEY (owner_id, task_id) REFERENCES task (owner_id, id) {action}"
-            )
-        with serve(url) as server, server.client("alice") as alice:
-            milestone = reach(alice)
-            # That it can be 409 is not documented: the model says that it cannot.
-            headers = {"X-User-ID": "alice"}
-            task = f"{server.url}{TASKS}/{milestone['task_id']}"
-            for condition in ({}, {"If-Match": "*"}):
-                response = httpx.delete(task, headers={**headers, **condition}, verify=False)
-                assert_problem(response, 409)
-                assert response.json()["detail"] == "There are other items that refer to this one."
-            assert alice.get(MILESTONES).json()["items"] == [milestone]
-
-
-class TestFilters:
-    def test_find_what_has_the_value(self, alice: httpx.Client, bob: httpx.Client) -> None:
-        one = reach(alice, name="one", status="reached", weight=1, due="2026-11-22")
-        reach(alice, name="two", weight=2)
-        reach(bob, name="one", status="reached", weight=1, due="2026-11-22")
-
-        assert names(alice, status="reached") == ["one"]
-        assert names(alice, status="planned") == ["two"]
-        assert names(alice, weight=2) == ["two"]
-        assert names(alice, due="2026-11-22") == ["one"]
-        assert names(alice, due="2026-11-23") == []
-        assert names(alice, task_id=one["task_id"]) == ["one"]
-        assert names(alice, task_id=NEVER_WAS) == []
-        assert names(alice, task_id=one["task_id"], weight=2) == []
-
-    @pytest.mark.plain
-    @pytest.mark.parametrize(("parameter", "value"), BAD_PARAMETERS)
-    def test_take_one_form_of_a_value(
-        self, alice: httpx.Client, parameter: str, value: str
-    ) -> None:
-        response = alice.get(MILESTONES, params={parameter: value})
-
-        assert_problem(response, 422, f"/query/{parameter}")
-
-
-DUES = ["0001-01-01", "2026-11-22", "2026-11-22", "9999-12-31", None, None, None, "2026-11-23"]
-WEIGHTS = [1, 100, 50, 50, 50, 2, 1, 100]
-
-
-class TestSorting:
-    @pytest.fixture
-    def milestones(self, alice: httpx.Client) -> list[Milestone]:
-        """Some milestones, in the order of creation."""
-        task_id = create(alice)["id"]
-        return [
-            reach(alice, task_id=task_id, due=due, weight=weight)
-            for due, weight in zip(DUES, WEIGHTS, strict=True)
-        ]
-
-    @pytest.mark.parametrize("sort", ["due", "-due", "weight", "-weight"])
-    @pytest.mark.parametrize("limit", [1, 3, 8])
-    def test_shows_each_one_once_and_null_as_the_largest(
-        self, alice: httpx.Client, milestones: list[Milestone], sort: str, limit: int
-    ) -> None:
-        field = sort.removeprefix("-")
-        expected = sorted(
-            milestones,
-            key=lambda item: (item[field] is None, item[field] or 0, item["id"]),
-            reverse=sort.startswith("-"),
-        )
-
-        found = pages(alice, MILESTONES, sort=sort, limit=limit)
-
-        assert found == expected
-
-    @pytest.mark.usefixtures("milestones")
-    @pytest.mark.parametrize("sort", SORTS)
-    def test_takes_any_cursor_of_the_right_form(self, alice: httpx.Client, sort: str) -> None:
-        for cursor in CURSORS:
-            response = alice.get(MILESTONES, params={"cursor": cursor, "sort": sort})
-            assert response.status_code == 200
-
-    @pytest.mark.plain
-    @pytest.mark.parametrize("sort", SORTS)
-    def test_reads_a_page_from_an_index_where_it_starts(
-        self, alice: httpx.Client, database: URL, sort: str
-    ) -> None:
-        task_id = create(alice)["id"]
-        for _ in range(3):
-            reach(alice, task_id=task_id)
-        first = alice.get(MILESTONES, params={"sort": sort, "limit": 1}).json()
-        cursor = {"cursor": first["next_cursor"], "sort": sort}
-        with serve(database) as another, another.client("alice") as client:
-            client.get(MILESTONES, params=cursor)
-            (statement,) = (text for text in another.wire.statements if "LIMIT" in text)
-        with connect(database) as connection:
-            # Whatever it believes of so few rows: whether there is an index is the question.
-            for option in ("seqscan", "bitmapscan", "sort"):
-                connection.execute(f"SET enable_{option} = off")
-            connection.execute("SET plan_cache_mode = force_generic_plan")
-            connection.execute(f"PREPARE page AS {statement}")
-            parameters = statement.count("$")
-            rows = connection.execute(f"EXPLAIN EXECUTE page ({', '.join(['NULL'] * parameters)})")
-            plan = "\n".join(row[0] for row in rows)
-
-        assert "Sort" not in plan
-        assert "Filter" not in plan
-        index_condition = plan.partition("Index Cond: ")[2]
-        assert "owner_id" in index_condition
-        assert ("id <" if "created_at" in sort else "ROW(") in index_condition.replace(">", "<")
 
 
 @pytest.fixture
