@@ -59,7 +59,9 @@ def lines(logs: Logs, request_id: str) -> Logs:
 
 
 @pytest.mark.parametrize(("path", "status"), PATHS)
-def test_every_response_has_them(open_server: Server, path: str, status: int) -> None:
+def test_every_response_has_an_id_forbids_caching_and_can_be_read_by_allowed_pages(
+    open_server: Server, path: str, status: int
+) -> None:
     with open_server.client("alice") as client:
         response = client.get(path, headers={"Origin": PAGE})
 
@@ -159,7 +161,7 @@ def test_what_a_page_may_not_do_is_a_problem(
     assert "Origin" in response.headers["vary"]
 
 
-def test_a_page_of_another_origin_may_not(open_server: Server) -> None:
+def test_a_page_of_another_origin_may_not_read_a_response(open_server: Server) -> None:
     with open_server.client("alice") as client:
         response = client.get(TASKS, headers={"Origin": "https://evil.example.com"})
 
@@ -175,7 +177,7 @@ def test_a_page_of_another_origin_may_not(open_server: Server) -> None:
         ("/health/live", {"GET"}),
     ],
 )
-def test_a_method_that_is_not_there_is_told_which_are(
+def test_a_405_names_the_methods_that_there_are(
     alice: httpx.Client, path: str, allowed: set[str]
 ) -> None:
     response = alice.put(path)
@@ -184,7 +186,7 @@ def test_a_method_that_is_not_there_is_told_which_are(
     assert set(response.headers["allow"].split(", ")) == allowed
 
 
-def test_no_other_error_names_methods(alice: httpx.Client) -> None:
+def test_no_error_but_a_405_names_methods(alice: httpx.Client) -> None:
     response = alice.post(TASKS, content=b" " * 65_537, headers=JSON)
 
     assert response.status_code == 413
