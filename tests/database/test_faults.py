@@ -33,6 +33,7 @@ OUTAGES: dict[str, Outage] = {
     "connections are refused": lambda server: server.wire.refusing(),
     "nothing answers": lambda server: server.wire.hanging(),
 }
+each_outage = pytest.mark.parametrize("outage", OUTAGES)
 
 
 @pytest.fixture(scope="module")
@@ -77,88 +78,91 @@ def assert_unavailable(response: httpx.Response) -> None:
     assert 1 <= int(response.headers["retry-after"]) <= 60
 
 
-class TestIdleConnections:
-    @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_that_were_terminated_are_replaced_unseen(
-        self, server: Server, alice: httpx.Client, database: URL, method: str
-    ) -> None:
-        fill_the_pool(server, alice)
-        with connect(database) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid != pg_backend_pid()"
-            )
-        for _ in range(POOL):
-            body = {"title": "x"} if method == "POST" else None
-            assert alice.request(method, TASKS, json=body).is_success
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_terminated_connection_is_replaced(
+    server: Server, alice: httpx.Client, database: URL, method: str
+) -> None:
+    fill_the_pool(server, alice)
+    with connect(database) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+    for _ in range(POOL):
+        body = {"title": "x"} if method == "POST" else None
+        assert alice.request(method, TASKS, json=body).is_success
 
-    def test_that_the_network_forgot_are_replaced_unseen(
-        self, server: Server, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        fill_the_pool(server, alice)
-        server.wire.forget()
-        monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
 
-        with in_time():
-            create(alice)
+def test_a_connection_that_the_network_forgot_is_replaced(
+    server: Server, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_the_pool(server, alice)
+    server.wire.forget()
+    monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
 
-    def test_are_asked_for_an_answer_only_after_some_seconds(
-        self, server: Server, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    with in_time():
+        create(alice)
+
+
+def test_an_idle_connection_is_asked_for_an_answer_only_after_some_seconds(
+    server: Server, alice: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.get(TASKS)
+    with server.wire.recording() as at_once:
         alice.get(TASKS)
-        with server.wire.recording() as at_once:
-            alice.get(TASKS)
-        monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
-        with server.wire.recording() as after_a_while:
-            alice.get(TASKS)
+    monkeypatch.setattr("app.kit.db.pool._LONGEST_IDLE", 0)
+    with server.wire.recording() as after_a_while:
+        alice.get(TASKS)
 
-        assert at_once.executions == 1
-        assert after_a_while.executions == 2
+    assert at_once.executions == 1
+    assert after_a_while.executions == 2
 
 
-@pytest.mark.parametrize("outage", OUTAGES)
-class TestAnOutage:
-    def test_that_ends_in_time_is_waited_for(
-        self, server: Server, alice: httpx.Client, outage: str
-    ) -> None:
-        with ThreadPoolExecutor(2 * POOL) as threads:
-            with OUTAGES[outage](server):
-                futures = [threads.submit(create, alice) for _ in range(2 * POOL)]
-                assert not wait(futures, timeout=TIMEOUT / 4).done
-            for future in futures:
-                future.result()
+@each_outage
+def test_an_outage_that_ends_in_time_is_waited_for(
+    server: Server, alice: httpx.Client, outage: str
+) -> None:
+    with ThreadPoolExecutor(2 * POOL) as threads:
+        with OUTAGES[outage](server):
+            futures = [threads.submit(create, alice) for _ in range(2 * POOL)]
+            assert not wait(futures, timeout=TIMEOUT / 4).done
+        for future in futures:
+            future.result()
 
-        assert len(alice.get(TASKS).json()["items"]) == 2 * POOL
+    assert len(alice.get(TASKS).json()["items"]) == 2 * POOL
 
-    def test_is_answered_in_time(
-        self,
-        server: Server,
-        alice: httpx.Client,
-        outage: str,
-        logs: Logs,
-    ) -> None:
-        fill_the_pool(server, alice)
-        with OUTAGES[outage](server), ThreadPoolExecutor(3 * POOL) as threads, in_time():
-            requests = [threads.submit(alice.get, TASKS) for _ in range(2 * POOL)]
-            requests += [threads.submit(alice.post, TASKS, json={"title": "x"})]
-            ready = threads.submit(alice.get, "/health/ready")
-            assert alice.get("/health/live").status_code == 200
-            for future in [*requests, ready]:
-                assert_unavailable(future.result())
 
-        lines = [entry for entry in logs if entry.get("status") == 503]
-        assert len(lines) == 2 * POOL + 2
-        assert all(line["log_level"] == "warning" for line in lines)
-        assert all("no answer within 2 s" in line["cause"] for line in lines)
+@each_outage
+def test_an_outage_is_answered_in_time(
+    server: Server,
+    alice: httpx.Client,
+    outage: str,
+    logs: Logs,
+) -> None:
+    fill_the_pool(server, alice)
+    with OUTAGES[outage](server), ThreadPoolExecutor(3 * POOL) as threads, in_time():
+        requests = [threads.submit(alice.get, TASKS) for _ in range(2 * POOL)]
+        requests += [threads.submit(alice.post, TASKS, json={"title": "x"})]
+        ready = threads.submit(alice.get, "/health/ready")
+        assert alice.get("/health/live").status_code == 200
+        for future in [*requests, ready]:
+            assert_unavailable(future.result())
 
-    def test_at_the_start_does_not_stop_it(self, database: URL, outage: str) -> None:
-        with serve(database, database_timeout=TIMEOUT) as server, server.client("alice") as client:
-            with OUTAGES[outage](server):
-                with in_time():
-                    assert_unavailable(client.get("/health/ready"))
-                assert client.get("/health/live").status_code == 200
-            assert client.get("/health/ready").status_code == 200
-            create(client)
+    lines = [entry for entry in logs if entry.get("status") == 503]
+    assert len(lines) == 2 * POOL + 2
+    assert all(line["log_level"] == "warning" for line in lines)
+    assert all("no answer within 2 s" in line["cause"] for line in lines)
+
+
+@each_outage
+def test_an_outage_at_the_start_does_not_stop_the_server(database: URL, outage: str) -> None:
+    with serve(database, database_timeout=TIMEOUT) as server, server.client("alice") as client:
+        with OUTAGES[outage](server):
+            with in_time():
+                assert_unavailable(client.get("/health/ready"))
+            assert client.get("/health/live").status_code == 200
+        assert client.get("/health/ready").status_code == 200
+        create(client)
 
 
 def test_an_attempt_to_connect_that_nobody_will_answer_is_made_anew(
@@ -302,90 +306,100 @@ def test_a_url_with_an_option_that_there_is_not_is_an_outage(database: URL, logs
     assert "secret" not in str(logs)
 
 
-class TestAConnectionThatBreaks:
-    def test_before_a_create_was_carried_out_lets_it_be_repeated(
-        self, server: Server, alice: httpx.Client
-    ) -> None:
-        new = {"title": "x", "id": str(uuid7())}
-        alice.get(TASKS)
-        server.wire.lose_requests(1)
+def test_a_create_that_was_lost_before_it_was_carried_out_can_be_repeated(
+    server: Server, alice: httpx.Client
+) -> None:
+    new = {"title": "x", "id": str(uuid7())}
+    alice.get(TASKS)
+    server.wire.lose_requests(1)
 
-        assert_unavailable(alice.post(TASKS, json=new))
-        assert alice.post(TASKS, json=new).status_code == 201
-        assert len(alice.get(TASKS).json()["items"]) == 1
+    assert_unavailable(alice.post(TASKS, json=new))
+    assert alice.post(TASKS, json=new).status_code == 201
+    assert len(alice.get(TASKS).json()["items"]) == 1
 
-    @pytest.mark.parametrize("lost", ["requests", "answers"])
-    def test_under_a_read_of_fastcrud_is_not_noticed(
-        self, server: Server, owner: str, lost: str
-    ) -> None:
-        async def count_twice(crud: OwnedCRUD[TaskRead], db: Any) -> int:
-            await crud.count(db)
-            getattr(server.wire, f"lose_{lost}")(1)
-            return int(await crud.count(db))
 
-        assert run(server, owner, count_twice) == 0
-
-    def test_after_a_create_was_carried_out_lets_it_be_repeated(
-        self, server: Server, alice: httpx.Client
-    ) -> None:
-        new = {"title": "x", "id": str(uuid7())}
-        alice.get(TASKS)
-        server.wire.lose_answers(1)
-
-        assert_unavailable(alice.post(TASKS, json=new))
-        assert alice.post(TASKS, json=new).status_code == 409
-        assert len(alice.get(TASKS).json()["items"]) == 1
-
-    @pytest.mark.parametrize(("lost", "then"), [("requests", 200), ("answers", 412)])
-    def test_under_an_update_lets_it_be_repeated(
-        self, server: Server, alice: httpx.Client, lost: str, then: int
-    ) -> None:
-        task = create(alice)
-        url = f"{TASKS}/{task['id']}"
-        as_read = {"If-Match": alice.get(url).headers["etag"]}
+@pytest.mark.parametrize("lost", ["requests", "answers"])
+def test_a_read_of_fastcrud_whose_connection_breaks_is_repeated_unseen(
+    server: Server, owner: str, lost: str
+) -> None:
+    async def count_twice(crud: OwnedCRUD[TaskRead], db: Any) -> int:
+        await crud.count(db)
         getattr(server.wire, f"lose_{lost}")(1)
+        return int(await crud.count(db))
 
-        assert_unavailable(alice.patch(url, json={"title": "new"}, headers=as_read))
-        assert alice.patch(url, json={"title": "new"}, headers=as_read).status_code == then
-        assert alice.get(url).json()["title"] == "new"
+    assert run(server, owner, count_twice) == 0
 
-    @pytest.mark.parametrize("lost", ["requests", "answers"])
-    def test_under_a_write_does_not_make_it_two(
-        self, server: Server, alice: httpx.Client, lost: str
-    ) -> None:
-        task = create(alice)
+
+def test_a_create_that_was_carried_out_without_an_answer_is_a_409_when_repeated(
+    server: Server, alice: httpx.Client
+) -> None:
+    new = {"title": "x", "id": str(uuid7())}
+    alice.get(TASKS)
+    server.wire.lose_answers(1)
+
+    assert_unavailable(alice.post(TASKS, json=new))
+    assert alice.post(TASKS, json=new).status_code == 409
+    assert len(alice.get(TASKS).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(("lost", "then"), [("requests", 200), ("answers", 412)])
+def test_an_update_whose_connection_breaks_can_be_repeated(
+    server: Server, alice: httpx.Client, lost: str, then: int
+) -> None:
+    task = create(alice)
+    url = f"{TASKS}/{task['id']}"
+    as_read = {"If-Match": alice.get(url).headers["etag"]}
+    getattr(server.wire, f"lose_{lost}")(1)
+
+    assert_unavailable(alice.patch(url, json={"title": "new"}, headers=as_read))
+    assert alice.patch(url, json={"title": "new"}, headers=as_read).status_code == then
+    assert alice.get(url).json()["title"] == "new"
+
+
+@pytest.mark.parametrize("lost", ["requests", "answers"])
+def test_a_write_whose_connection_breaks_does_not_happen_twice(
+    server: Server, alice: httpx.Client, lost: str
+) -> None:
+    task = create(alice)
+    getattr(server.wire, f"lose_{lost}")(1)
+    with server.wire.recording() as sent:
+        assert_unavailable(alice.post(f"{TASKS}/{task['id']}/toggle"))
+
+    assert sent.executions == (1 if lost == "answers" else 0)
+    completed = alice.get(f"{TASKS}/{task['id']}").json()["completed"]
+    assert completed is (lost == "answers")
+
+
+@pytest.mark.parametrize("lost", ["requests", "answers"])
+def test_a_read_whose_connection_breaks_is_repeated_unseen(
+    server: Server, alice: httpx.Client, lost: str
+) -> None:
+    task = create(alice)
+    for path in (f"{TASKS}/{task['id']}", TASKS, "/health/ready"):
         getattr(server.wire, f"lose_{lost}")(1)
-        with server.wire.recording() as sent:
-            assert_unavailable(alice.post(f"{TASKS}/{task['id']}/toggle"))
+        assert alice.get(path).status_code == 200
 
-        assert sent.executions == (1 if lost == "answers" else 0)
-        completed = alice.get(f"{TASKS}/{task['id']}").json()["completed"]
-        assert completed is (lost == "answers")
 
-    @pytest.mark.parametrize("lost", ["requests", "answers"])
-    def test_under_a_read_is_not_seen(self, server: Server, alice: httpx.Client, lost: str) -> None:
-        task = create(alice)
-        for path in (f"{TASKS}/{task['id']}", TASKS, "/health/ready"):
-            getattr(server.wire, f"lose_{lost}")(1)
-            assert alice.get(path).status_code == 200
+def test_a_read_whose_connection_breaks_twice_is_an_outage(
+    server: Server, alice: httpx.Client
+) -> None:
+    create(alice)
+    # The second connection is new: what is lost first is the answer to its start.
+    server.wire.lose_answers(1)
+    with server.wire.refusing(), in_time():
+        assert_unavailable(alice.get(TASKS))
+    server.wire.lose_answers(0)
 
-    def test_twice_under_a_read_is_an_outage(self, server: Server, alice: httpx.Client) -> None:
-        create(alice)
-        # The second connection is new: what is lost first is the answer to its start.
-        server.wire.lose_answers(1)
-        with server.wire.refusing(), in_time():
-            assert_unavailable(alice.get(TASKS))
-        server.wire.lose_answers(0)
 
-    @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_as_soon_as_it_is_made_is_an_outage(
-        self, server: Server, alice: httpx.Client, method: str
-    ) -> None:
-        fill_the_pool(server, alice)
-        body = {"title": "x"} if method == "POST" else None
-        with server.wire.ending_at_once(), in_time():
-            for _ in range(POOL):
-                assert_unavailable(alice.request(method, TASKS, json=body))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_breaks_as_soon_as_it_is_made_is_an_outage(
+    server: Server, alice: httpx.Client, method: str
+) -> None:
+    fill_the_pool(server, alice)
+    body = {"title": "x"} if method == "POST" else None
+    with server.wire.ending_at_once(), in_time():
+        for _ in range(POOL):
+            assert_unavailable(alice.request(method, TASKS, json=body))
 
 
 def test_a_locked_row_is_a_503_and_the_statement_is_cancelled(

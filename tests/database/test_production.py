@@ -93,7 +93,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-def test_the_copied_url_works_unchanged(neon: psycopg.Connection, scheme: str) -> None:
+def test_the_url_copied_from_neon_works_unchanged(neon: psycopg.Connection, scheme: str) -> None:
     migrate(copied(scheme=scheme))
     with client(copied(scheme=scheme)) as alice:
         created = alice.post(TASKS, json={"title": "Buy milk"})
@@ -108,7 +108,7 @@ def test_the_copied_url_works_unchanged(neon: psycopg.Connection, scheme: str) -
     ("user", "required"),
     [("without_tls", "sslmode=require"), ("without_scram", "channel_binding=require")],
 )
-def test_what_the_url_requires_is_required(user: str, required: str) -> None:
+def test_what_the_url_of_the_database_requires_is_required(user: str, required: str) -> None:
     with client(copied(user, required=required)) as alice:
         assert alice.get("/health/ready").status_code == 503
     with client(copied(user, required="")) as alice:
