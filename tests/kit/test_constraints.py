@@ -18,95 +18,99 @@ def another(milestone: Milestone) -> Milestone:
     return {"task_id": milestone["task_id"], "name": uuid4().hex, "weight": 1}
 
 
-class TestUnique:
-    def test_a_second_one_is_refused_and_the_field_named(self, alice: httpx.Client) -> None:
-        first, other = reach(alice, name="Plan"), reach(alice, name="Build")
-        second = {"task_id": first["task_id"], "name": "Plan", "weight": 1}
+def test_a_second_unique_value_is_refused_and_the_field_named(alice: httpx.Client) -> None:
+    first, other = reach(alice, name="Plan"), reach(alice, name="Build")
+    second = {"task_id": first["task_id"], "name": "Plan", "weight": 1}
 
-        created = alice.post(MILESTONES, json=second)
-        updated = alice.patch(f"{MILESTONES}/{other['id']}", json={"name": "Plan"})
+    created = alice.post(MILESTONES, json=second)
+    updated = alice.patch(f"{MILESTONES}/{other['id']}", json={"name": "Plan"})
 
-        for response in (created, updated):
-            assert_problem(response, 409)
-            assert response.json()["detail"] == "There is an item with this name already."
-        assert alice.get(MILESTONES).json()["items"] == [other, first]
-
-    def test_a_second_id_is_refused_as_well(self, alice: httpx.Client) -> None:
-        first = reach(alice)
-
-        response = alice.post(MILESTONES, json={**another(first), "id": first["id"]})
-
+    for response in (created, updated):
         assert_problem(response, 409)
-        assert response.json()["detail"] == "There is an item with this id already."
-
-    def test_the_same_one_is_no_second_one(self, alice: httpx.Client) -> None:
-        first = reach(alice, name="Plan")
-
-        again = alice.patch(f"{MILESTONES}/{first['id']}", json={"name": "Plan"})
-        assert again.status_code == 200
-
-    def test_what_another_owner_has_does_not_matter(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
-        assert reach(alice, name="Plan")["name"] == reach(bob, name="Plan")["name"]
-
-    def test_a_name_that_looks_like_a_key_tells_nothing(self, alice: httpx.Client) -> None:
-        first = reach(alice, name="(a)=(b) already exists")
-
-        response = alice.post(MILESTONES, json={**another(first), "name": first["name"]})
         assert response.json()["detail"] == "There is an item with this name already."
+    assert alice.get(MILESTONES).json()["items"] == [other, first]
 
 
-class TestReferences:
-    def test_a_strangers_task_is_as_one_that_never_was(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
+def test_a_second_id_is_refused(alice: httpx.Client) -> None:
+    first = reach(alice)
+
+    response = alice.post(MILESTONES, json={**another(first), "id": first["id"]})
+
+    assert_problem(response, 409)
+    assert response.json()["detail"] == "There is an item with this id already."
+
+
+def test_an_update_to_the_same_unique_value_is_no_second_one(alice: httpx.Client) -> None:
+    first = reach(alice, name="Plan")
+
+    again = alice.patch(f"{MILESTONES}/{first['id']}", json={"name": "Plan"})
+    assert again.status_code == 200
+
+
+def test_a_unique_value_of_another_owner_does_not_matter(
+    alice: httpx.Client, bob: httpx.Client
+) -> None:
+    assert reach(alice, name="Plan")["name"] == reach(bob, name="Plan")["name"]
+
+
+def test_a_unique_value_that_looks_like_a_key_tells_nothing(alice: httpx.Client) -> None:
+    first = reach(alice, name="(a)=(b) already exists")
+
+    response = alice.post(MILESTONES, json={**another(first), "name": first["name"]})
+    assert response.json()["detail"] == "There is an item with this name already."
+
+
+def test_a_reference_to_a_strangers_task_is_as_one_to_a_task_that_never_was(
+    alice: httpx.Client, bob: httpx.Client
+) -> None:
+    milestone = reach(alice)
+    item = f"{MILESTONES}/{milestone['id']}"
+    ids = [create(bob)["id"], NEVER_WAS]
+
+    for method, path, fields in (
+        ("POST", MILESTONES, another(milestone)),
+        ("PATCH", item, {}),
+        ("PATCH", item, {"due": None}),
+    ):
+        strangers, never_was = (
+            alice.request(method, path, json={**fields, "task_id": id_}) for id_ in ids
+        )
+        assert_problem(strangers, 422, "/body/task_id")
+        assert strangers.json()["errors"][0]["detail"] == "There is nothing with this id."
+        assert strangers.content == never_was.content
+    assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+
+def test_a_deleted_task_takes_its_milestones_with_it(
+    alice: httpx.Client, bob: httpx.Client
+) -> None:
+    gone, stays, of_bob = reach(alice), reach(alice), reach(bob)
+
+    assert alice.delete(f"{TASKS}/{gone['task_id']}").status_code == 204
+
+    assert alice.get(MILESTONES).json()["items"] == [stays]
+    assert bob.get(MILESTONES).json()["items"] == [of_bob]
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("action", ["", "ON DELETE RESTRICT"])
+def test_a_task_that_does_not_take_its_milestones_with_it_is_not_deleted(
+    make_database: MakeDatabase, action: str
+) -> None:
+    url = migrated(make_database())
+    with connect(url) as connection:
+        key = "fk_milestone_owner_id_task_id"
+        connection.execute(
+            f"ALTER TABLE milestone DROP CONSTRAINT {key}, ADD CONSTRAINT {key}"
+            f" FOREIGN KEY (owner_id, task_id) REFERENCES task (owner_id, id) {action}"
+        )
+    with serve(url) as server, server.client("alice") as alice:
         milestone = reach(alice)
-        item = f"{MILESTONES}/{milestone['id']}"
-        ids = [create(bob)["id"], NEVER_WAS]
-
-        for method, path, fields in (
-            ("POST", MILESTONES, another(milestone)),
-            ("PATCH", item, {}),
-            ("PATCH", item, {"due": None}),
-        ):
-            strangers, never_was = (
-                alice.request(method, path, json={**fields, "task_id": id_}) for id_ in ids
-            )
-            assert_problem(strangers, 422, "/body/task_id")
-            assert strangers.json()["errors"][0]["detail"] == "There is nothing with this id."
-            assert strangers.content == never_was.content
+        # That it can be 409 is not documented: the model says that it cannot.
+        headers = {"X-User-ID": "alice"}
+        task = f"{server.url}{TASKS}/{milestone['task_id']}"
+        for condition in ({}, {"If-Match": "*"}):
+            response = httpx.delete(task, headers={**headers, **condition}, verify=False)
+            assert_problem(response, 409)
+            assert response.json()["detail"] == "There are other items that refer to this one."
         assert alice.get(MILESTONES).json()["items"] == [milestone]
-
-    def test_a_task_takes_its_milestones_with_it(
-        self, alice: httpx.Client, bob: httpx.Client
-    ) -> None:
-        gone, stays, of_bob = reach(alice), reach(alice), reach(bob)
-
-        assert alice.delete(f"{TASKS}/{gone['task_id']}").status_code == 204
-
-        assert alice.get(MILESTONES).json()["items"] == [stays]
-        assert bob.get(MILESTONES).json()["items"] == [of_bob]
-
-    @pytest.mark.plain
-    @pytest.mark.parametrize("action", ["", "ON DELETE RESTRICT"])
-    def test_a_task_that_does_not_take_them_with_it_stays(
-        self, make_database: MakeDatabase, action: str
-    ) -> None:
-        url = migrated(make_database())
-        with connect(url) as connection:
-            key = "fk_milestone_owner_id_task_id"
-            connection.execute(
-                f"ALTER TABLE milestone DROP CONSTRAINT {key}, ADD CONSTRAINT {key}"
-                f" FOREIGN KEY (owner_id, task_id) REFERENCES task (owner_id, id) {action}"
-            )
-        with serve(url) as server, server.client("alice") as alice:
-            milestone = reach(alice)
-            # That it can be 409 is not documented: the model says that it cannot.
-            headers = {"X-User-ID": "alice"}
-            task = f"{server.url}{TASKS}/{milestone['task_id']}"
-            for condition in ({}, {"If-Match": "*"}):
-                response = httpx.delete(task, headers={**headers, **condition}, verify=False)
-                assert_problem(response, 409)
-                assert response.json()["detail"] == "There are other items that refer to this one."
-            assert alice.get(MILESTONES).json()["items"] == [milestone]

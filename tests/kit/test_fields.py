@@ -25,52 +25,55 @@ BAD_FIELDS = [
 ]
 
 
-class TestFields:
-    def test_are_returned_as_they_were_sent(self, alice: httpx.Client) -> None:
-        sent = {"name": "Plan", "status": "reached", "weight": 100, "due": "0999-12-31"}
+def test_fields_are_returned_as_they_were_sent(alice: httpx.Client) -> None:
+    sent = {"name": "Plan", "status": "reached", "weight": 100, "due": "0999-12-31"}
 
-        milestone = reach(alice, **sent)
+    milestone = reach(alice, **sent)
 
-        assert {field: milestone[field] for field in sent} == sent
-        assert alice.get(f"{MILESTONES}/{milestone['id']}").json() == milestone
-        assert alice.get(MILESTONES).json()["items"] == [milestone]
+    assert {field: milestone[field] for field in sent} == sent
+    assert alice.get(f"{MILESTONES}/{milestone['id']}").json() == milestone
+    assert alice.get(MILESTONES).json()["items"] == [milestone]
 
-    def test_that_are_left_out_have_their_default(self, alice: httpx.Client) -> None:
-        milestone = reach(alice)
 
-        assert (milestone["status"], milestone["due"]) == ("planned", None)
+def test_fields_that_are_left_out_have_their_default(alice: httpx.Client) -> None:
+    milestone = reach(alice)
 
-    def test_take_a_whole_number_in_any_form(self, alice: httpx.Client) -> None:
-        milestone = reach(alice, weight=17.0)
-        changed = alice.patch(f"{MILESTONES}/{milestone['id']}", json={"weight": 18.0})
+    assert (milestone["status"], milestone["due"]) == ("planned", None)
 
-        assert (milestone["weight"], changed.json()["weight"]) == (17, 18)
 
-    def test_are_changed_one_by_one_and_cleared_with_null(self, alice: httpx.Client) -> None:
-        milestone = reach(alice, due="2026-11-22")
-        item = f"{MILESTONES}/{milestone['id']}"
-        other = create(alice)["id"]
+def test_a_whole_number_is_taken_in_any_form(alice: httpx.Client) -> None:
+    milestone = reach(alice, weight=17.0)
+    changed = alice.patch(f"{MILESTONES}/{milestone['id']}", json={"weight": 18.0})
 
-        changes: list[Milestone] = [
-            {"due": None}, {"due": "9999-12-31"}, {"status": "reached"}, {"weight": 2},
-        ]  # fmt: skip
-        for change in (*changes, {"task_id": other}):
-            changed = alice.patch(item, json=change).json()
-            milestone = {**milestone, **change, "updated_at": changed["updated_at"]}
-            assert changed == milestone
+    assert (milestone["weight"], changed.json()["weight"]) == (17, 18)
 
-    @pytest.mark.plain
-    @pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
-    def test_refuse_what_does_not_fit(self, alice: httpx.Client, field: str, value: object) -> None:
-        milestone = reach(alice)
-        fields = {"task_id": milestone["task_id"], "name": "x", "weight": 1, field: value}
 
-        created = alice.post(MILESTONES, json=fields)
-        updated = alice.patch(f"{MILESTONES}/{milestone['id']}", json={field: value})
+def test_fields_are_changed_one_by_one_and_cleared_with_null(alice: httpx.Client) -> None:
+    milestone = reach(alice, due="2026-11-22")
+    item = f"{MILESTONES}/{milestone['id']}"
+    other = create(alice)["id"]
 
-        assert_problem(created, 422, f"/body/{field}")
-        assert_problem(updated, 422, f"/body/{field}")
-        assert alice.get(MILESTONES).json()["items"] == [milestone]
+    changes: list[Milestone] = [
+        {"due": None}, {"due": "9999-12-31"}, {"status": "reached"}, {"weight": 2},
+    ]  # fmt: skip
+    for change in (*changes, {"task_id": other}):
+        changed = alice.patch(item, json=change).json()
+        milestone = {**milestone, **change, "updated_at": changed["updated_at"]}
+        assert changed == milestone
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
+def test_a_field_refuses_what_does_not_fit(alice: httpx.Client, field: str, value: object) -> None:
+    milestone = reach(alice)
+    fields = {"task_id": milestone["task_id"], "name": "x", "weight": 1, field: value}
+
+    created = alice.post(MILESTONES, json=fields)
+    updated = alice.patch(f"{MILESTONES}/{milestone['id']}", json={field: value})
+
+    assert_problem(created, 422, f"/body/{field}")
+    assert_problem(updated, 422, f"/body/{field}")
+    assert alice.get(MILESTONES).json()["items"] == [milestone]
 
 
 def test_a_row_that_is_odd_is_shown_as_it_is_stored(make_database: MakeDatabase) -> None:
