@@ -90,7 +90,7 @@ def test_a_token_says_who_is_asking_and_nothing_else_does(process: Process, owne
         assert response.headers["www-authenticate"] == "Bearer", name
 
 
-def test_the_document_and_a_generated_client_follow(
+def test_the_document_and_a_generated_client_follow_authentication(
     process: Process, authenticated: Path, owner: str
 ) -> None:
     document = json.loads((authenticated / "openapi.json").read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def test_the_document_and_a_generated_client_follow(
     assert done.output == "Buy milk\n422 /body/title\n"
 
 
-def test_the_owner_matrix_holds(authenticated: Path) -> None:
+def test_the_owner_matrix_holds_with_authentication(authenticated: Path) -> None:
     matrix = ["tests/ownership/test_owner_matrix.py", "-k=not pooled and not partitioned"]
     subprocess.run(
         [sys.executable, "-m", "pytest", "--quiet", *matrix],

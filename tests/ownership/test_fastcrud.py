@@ -89,7 +89,7 @@ def mine(alice: httpx.Client, bob: httpx.Client) -> str:
     return str(create(alice, "same")["id"])
 
 
-def test_each_public_method_is_known() -> None:
+def test_each_public_method_of_fastcrud_is_known() -> None:
     public = {
         name for name, _ in inspect.getmembers(FastCRUD, inspect.isfunction) if name[0] != "_"
     }
