@@ -140,7 +140,7 @@ def test_a_write_without_an_answer_may_have_happened(
     written.verify()
 
 
-def test_but_not_in_part(written: Written) -> None:
+def test_half_of_a_write_without_an_answer_is_noticed(written: Written) -> None:
     written.attempt(change(written.task, "changed"), arrives=False)
 
     written.change_unseen(f"UPDATE task SET title = 'changed', updated_at = now() {MINE}")
@@ -149,7 +149,7 @@ def test_but_not_in_part(written: Written) -> None:
         written.verify()
 
 
-def test_and_not_twice(written: Written) -> None:
+def test_a_write_without_an_answer_that_happened_twice_is_noticed(written: Written) -> None:
     written.attempt(toggle(written.task, ""), arrives=True)
 
     written.change_unseen(f"UPDATE task SET completed = NOT completed, updated_at = now() {MINE}")

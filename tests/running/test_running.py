@@ -69,76 +69,78 @@ def lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-class TestTheLog:
-    def test_has_one_line_for_each_request(self, settings: dict[str, str], tmp_path: Path) -> None:
-        with serving(APP, tmp_path, **settings) as process:
-            with httpx.Client(base_url=process.url, headers=ALICE) as alice:
-                named = {"X-Request-ID": "my-request"}
-                created = alice.post(TASKS, json={"title": SECRET}, headers=named)
-                task = f"{TASKS}/{created.json()['id']}"
-                alice.get(f"{TASKS}?q={SECRET}")
-                alice.get(f"{TASKS}?q={SECRET}", headers=WEBSOCKET)
-                alice.get(f"{task}?q={SECRET}")
-                alice.patch(task, content=SECRET)
-                alice.get(f"/{SECRET}")
-            output = process.end(signal.SIGTERM)
+def test_the_log_has_one_line_for_each_request(settings: dict[str, str], tmp_path: Path) -> None:
+    with serving(APP, tmp_path, **settings) as process:
+        with httpx.Client(base_url=process.url, headers=ALICE) as alice:
+            named = {"X-Request-ID": "my-request"}
+            created = alice.post(TASKS, json={"title": SECRET}, headers=named)
+            task = f"{TASKS}/{created.json()['id']}"
+            alice.get(f"{TASKS}?q={SECRET}")
+            alice.get(f"{TASKS}?q={SECRET}", headers=WEBSOCKET)
+            alice.get(f"{task}?q={SECRET}")
+            alice.patch(task, content=SECRET)
+            alice.get(f"/{SECRET}")
+        output = process.end(signal.SIGTERM)
 
-        requests = [line for line in lines(output) if line["event"] == "request"]
-        requests = [line for line in requests if line["route"] != "/health/ready"]
-        assert [(r["method"], r["route"], r["status"]) for r in requests] == [
-            ("POST", TASKS, 201),
-            ("GET", TASKS, 200),
-            ("GET", TASKS, 200),
-            ("GET", TASKS + "/{id}", 200),
-            ("PATCH", TASKS + "/{id}", 415),
-            ("GET", None, 404),
-        ]
-        assert requests[0]["request_id"] == "my-request"
-        assert len({request["request_id"] for request in requests}) == 6
-        for request in requests:
-            assert 0 < request["milliseconds"] < 60_000
-            assert request["level"] == "info"
-            assert request["timestamp"].endswith("Z")
-        assert SECRET not in output
+    requests = [line for line in lines(output) if line["event"] == "request"]
+    requests = [line for line in requests if line["route"] != "/health/ready"]
+    assert [(r["method"], r["route"], r["status"]) for r in requests] == [
+        ("POST", TASKS, 201),
+        ("GET", TASKS, 200),
+        ("GET", TASKS, 200),
+        ("GET", TASKS + "/{id}", 200),
+        ("PATCH", TASKS + "/{id}", 415),
+        ("GET", None, 404),
+    ]
+    assert requests[0]["request_id"] == "my-request"
+    assert len({request["request_id"] for request in requests}) == 6
+    for request in requests:
+        assert 0 < request["milliseconds"] < 60_000
+        assert request["level"] == "info"
+        assert request["timestamp"].endswith("Z")
+    assert SECRET not in output
 
-    def test_never_has_what_a_row_contains(self, strict_server: Server, logs: Logs) -> None:
-        with strict_server.client("alice") as alice:
-            response = alice.post(TASKS, json={"title": SECRET})
 
-        assert response.status_code == 500
-        (error,) = [entry for entry in logs if entry["log_level"] == "error"]
-        assert "CheckViolation" in error["exception"]
-        assert "task_title_check" in error["exception"]
-        assert SECRET not in str(logs)
+def test_the_log_never_has_what_a_row_contains(strict_server: Server, logs: Logs) -> None:
+    with strict_server.client("alice") as alice:
+        response = alice.post(TASKS, json={"title": SECRET})
 
-    def test_says_of_which_kind_a_value_was_that_does_not_fit(
-        self, strict_server: Server, logs: Logs, owner: str
-    ) -> None:
-        with strict_server.client(owner) as client:
-            response = client.post(TASKS, json={"title": "x", "description": SECRET})
-            assert client.get(TASKS).json()["items"] == []
-        wait_until(lambda: any("cause" in entry for entry in logs))
+    assert response.status_code == 500
+    (error,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert "CheckViolation" in error["exception"]
+    assert "task_title_check" in error["exception"]
+    assert SECRET not in str(logs)
 
-        assert_problem(response, 422, "")
-        assert [e["cause"] for e in logs if "cause" in e] == ["StringDataRightTruncation"]
-        assert SECRET not in str(logs)
 
-    def test_is_text_on_a_terminal(self, settings: dict[str, str], tmp_path: Path) -> None:
-        terminal, its_other_end = pty.openpty()
-        environment = {**os.environ, **PROJECT, **settings, "PORT": "1", "HOST": "192.0.2.1"}
-        process = subprocess.Popen(APP, cwd=tmp_path, env=environment, stderr=its_other_end)
-        os.close(its_other_end)
-        output = b""
-        try:
-            while data := os.read(terminal, 65536):
-                output += data
-        except OSError:  # Linux says so when the other end is closed
-            pass
-        os.close(terminal)
-        process.wait(30)
+def test_the_log_says_of_which_kind_a_value_was_that_does_not_fit(
+    strict_server: Server, logs: Logs, owner: str
+) -> None:
+    with strict_server.client(owner) as client:
+        response = client.post(TASKS, json={"title": "x", "description": SECRET})
+        assert client.get(TASKS).json()["items"] == []
+    wait_until(lambda: any("cause" in entry for entry in logs))
 
-        assert b"Application startup complete" in output
-        assert b'{"' not in output
+    assert_problem(response, 422, "")
+    assert [e["cause"] for e in logs if "cause" in e] == ["StringDataRightTruncation"]
+    assert SECRET not in str(logs)
+
+
+def test_the_log_is_text_on_a_terminal(settings: dict[str, str], tmp_path: Path) -> None:
+    terminal, its_other_end = pty.openpty()
+    environment = {**os.environ, **PROJECT, **settings, "PORT": "1", "HOST": "192.0.2.1"}
+    process = subprocess.Popen(APP, cwd=tmp_path, env=environment, stderr=its_other_end)
+    os.close(its_other_end)
+    output = b""
+    try:
+        while data := os.read(terminal, 65536):
+            output += data
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(terminal)
+    process.wait(30)
+
+    assert b"Application startup complete" in output
+    assert b'{"' not in output
 
 
 @pytest.mark.parametrize("command", [APP, [*UVICORN, "--workers=1"]], ids=["app", "uvicorn"])
@@ -150,50 +152,51 @@ def test_no_header_makes_the_peer_another(
         assert httpx.get(f"{process.url}{TASKS}", headers=forwarded).status_code == 200
 
 
-class TestAnEnd:
-    def test_finishes_the_requests_in_flight_and_refuses_new_ones(
-        self, database: URL, settings: dict[str, str], tmp_path: Path
-    ) -> None:
-        with serving(APP, tmp_path, **settings) as process:
-            with toggle_in_flight(process, database) as update:
-                process.popen.terminate()
-                wait_until(lambda: refuses(process))
-                assert not update.done()
-            assert update.result().status_code == 200
-            process.output()
+def test_sigterm_finishes_the_requests_in_flight_and_refuses_new_ones(
+    database: URL, settings: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(APP, tmp_path, **settings) as process:
+        with toggle_in_flight(process, database) as update:
+            process.popen.terminate()
+            wait_until(lambda: refuses(process))
+            assert not update.done()
+        assert update.result().status_code == 200
+        process.output()
 
-            assert process.popen.returncode == 0
-            with connect(database) as connection:
-                others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                assert connection.execute(others).fetchone() == (1,)
+        assert process.popen.returncode == 0
+        with connect(database) as connection:
+            others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            assert connection.execute(others).fetchone() == (1,)
 
-    def test_is_at_once_on_a_second_signal(
-        self, database: URL, settings: dict[str, str], tmp_path: Path
-    ) -> None:
-        patient = {**settings, "DATABASE_TIMEOUT": "60"}
-        with serving(APP, tmp_path, **patient) as process:
-            with toggle_in_flight(process, database) as update:
-                process.popen.terminate()
-                wait_until(lambda: refuses(process))
-                process.popen.terminate()
-                process.popen.wait(5)
-            with suppress(httpx.TransportError):
-                assert update.result().is_server_error
 
-    def test_of_several_workers_finishes_the_requests_in_flight_and_leaves_none(
-        self, database: URL, settings: dict[str, str], tmp_path: Path
-    ) -> None:
-        command = [*UVICORN, "--workers=2"]
-        with serving(command, tmp_path, **settings) as process:
-            workers = psutil.Process(process.popen.pid).children(recursive=True)
-            with toggle_in_flight(process, database) as update:
-                process.popen.terminate()
-            assert update.result().status_code == 200
-            process.output()
+def test_a_second_signal_ends_at_once(
+    database: URL, settings: dict[str, str], tmp_path: Path
+) -> None:
+    patient = {**settings, "DATABASE_TIMEOUT": "60"}
+    with serving(APP, tmp_path, **patient) as process:
+        with toggle_in_flight(process, database) as update:
+            process.popen.terminate()
+            wait_until(lambda: refuses(process))
+            process.popen.terminate()
+            process.popen.wait(5)
+        with suppress(httpx.TransportError):
+            assert update.result().is_server_error
 
-            assert process.popen.returncode == 0
-            assert len(workers) >= 2
-            assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+def test_sigterm_lets_several_workers_finish_the_requests_in_flight_and_leaves_none(
+    database: URL, settings: dict[str, str], tmp_path: Path
+) -> None:
+    command = [*UVICORN, "--workers=2"]
+    with serving(command, tmp_path, **settings) as process:
+        workers = psutil.Process(process.popen.pid).children(recursive=True)
+        with toggle_in_flight(process, database) as update:
+            process.popen.terminate()
+        assert update.result().status_code == 200
+        process.output()
+
+        assert process.popen.returncode == 0
+        assert len(workers) >= 2
+        assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def postgres_of(folder: Path) -> list[psutil.Process]:
     ]
 
 
-def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
+def test_data_survives_whatever_ends_the_server(tmp_path: Path) -> None:
     folder = tmp_path / "a folder with a space"
     environment = {"DATA_DIR": str(folder)}
 
@@ -66,7 +66,7 @@ def test_data_survives_whatever_ends_it(tmp_path: Path) -> None:
     assert postgres_of(folder) == []
 
 
-def test_two_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
+def test_two_servers_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None:
     long = tmp_path / ("long" * 30)
     with (
         starting(SERVE, tmp_path, DATA_DIR=str(tmp_path / "one")) as one,
