@@ -112,26 +112,28 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.mark.parametrize("generator", TYPES)
-def test_generators_have_nothing_to_complain_about(workshop: Workshop, generator: str) -> None:
+def test_client_generators_have_nothing_to_complain_about(
+    workshop: Workshop, generator: str
+) -> None:
     outcome = workshop.outcomes[generator]
     assert (outcome.status, outcome.errors) == (0, ""), outcome.output
     output = outcome.output.replace(str(ROOT), "").replace(str(workshop.folder), "")
     assert not re.search("warn|error|deprecated|unsupported", output, re.IGNORECASE)
 
 
-def test_clients_and_programs_have_no_type_errors(workshop: Workshop) -> None:
+def test_typescript_clients_and_programs_have_no_type_errors(workshop: Workshop) -> None:
     outcome = workshop.outcomes["tsc"]
     assert (outcome.status, outcome.output, outcome.errors) == (0, "", "")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_need_no_cast(program: str) -> None:
+def test_typescript_programs_need_no_cast(program: str) -> None:
     code = re.sub(r'//.*|"[^"\n]*"', "", source(program))
     assert re.findall(r"\b(?:any|unknown|as)\b|@ts-|!\.|<\w+>\w", code) == []
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_call_each_operation(program: str) -> None:
+def test_typescript_programs_call_each_operation(program: str) -> None:
     calls = set(re.findall(r'await (\w+)\((?:"(/.*?)")?', source(program)))
     assert calls == {
         (method.upper(), path) if program == "openapi-fetch" else (operation["operationId"], "")
@@ -142,7 +144,9 @@ def test_programs_call_each_operation(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_programs_run(workshop: Workshop, server: Server, owner: str, program: str) -> None:
+def test_typescript_programs_run(
+    workshop: Workshop, server: Server, owner: str, program: str
+) -> None:
     bundled = workshop.outcomes["esbuild"]
     assert bundled.status == 0, bundled.errors
 
@@ -151,7 +155,7 @@ def test_programs_run(workshop: Workshop, server: Server, owner: str, program: s
     assert (done.status, done.output, done.errors) == (0, "", "")
 
 
-def test_the_readme_shows_what_works(workshop: Workshop, server: Server, owner: str) -> None:
+def test_the_typescript_of_the_readme_works(workshop: Workshop, server: Server, owner: str) -> None:
     bundled = (workshop.folder / "readme.mjs").read_text(encoding="utf-8")
     here = bundled.replace("http://127.0.0.1:8000", server.url).replace('"alice"', f'"{owner}"')
     (workshop.folder / f"{owner}.mjs").write_text(here, encoding="utf-8")
@@ -161,7 +165,7 @@ def test_the_readme_shows_what_works(workshop: Workshop, server: Server, owner: 
     assert done.output == "Buy milk\n422 /body/title\n"
 
 
-def test_functions_are_called_as_the_operations_are(workshop: Workshop) -> None:
+def test_generated_functions_are_called_as_the_operations_are(workshop: Workshop) -> None:
     hey_api = re.findall(
         r"^export const (\w+)", workshop.generated("hey-api/sdk.gen.ts"), re.MULTILINE
     )
@@ -176,7 +180,7 @@ def test_functions_are_called_as_the_operations_are(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("generator", TYPES)
-def test_each_schema_is_one_type(workshop: Workshop, generator: str) -> None:
+def test_each_schema_is_one_typescript_type(workshop: Workshop, generator: str) -> None:
     types = workshop.generated(TYPES[generator])
     for name, schema in SCHEMAS.items():
         if "enum" in schema:
@@ -187,7 +191,9 @@ def test_each_schema_is_one_type(workshop: Workshop, generator: str) -> None:
 
 
 @pytest.mark.parametrize("generator", TYPES)
-def test_what_the_server_fills_in_may_be_left_out(workshop: Workshop, generator: str) -> None:
+def test_a_typescript_client_may_leave_out_what_the_server_fills_in(
+    workshop: Workshop, generator: str
+) -> None:
     references = [
         operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         for operation in OPERATIONS.values()
