@@ -1,12 +1,14 @@
 """Every setting: its name, unit and default. Read from the environment, or from ``.env``."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.kit.api.proxies import Proxy
 
 
 def _comma_separated(value: object) -> object:
@@ -27,7 +29,7 @@ def _postgresql_url(value: str | URL) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def _proxy(value: str) -> str | IPv4Network | IPv6Network:
+def _proxy(value: str) -> Proxy | str:
     if value == "unix":
         return value
     try:
@@ -42,7 +44,7 @@ NO_DATABASE = (
 )
 
 PostgreSQLURL = Annotated[URL, BeforeValidator(_postgresql_url)]
-Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(_proxy)]
+TrustedProxy = Annotated[Proxy, BeforeValidator(_proxy)]
 
 
 class Settings(BaseSettings):
@@ -62,7 +64,9 @@ class Settings(BaseSettings):
     database_prepared_statements: bool | None = None
     """Whether the server keeps statements. Default: not where the host's name has ``-pooler``."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
-    trusted_proxies: Annotated[tuple[Proxy, ...], NoDecode, BeforeValidator(_comma_separated)] = (
+    trusted_proxies: Annotated[
+        tuple[TrustedProxy, ...], NoDecode, BeforeValidator(_comma_separated)
+    ] = (
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),
     )

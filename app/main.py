@@ -2,29 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import TypedDict
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api import tasks
 from app.config import NO_DATABASE, Settings, SettingsError, load
 from app.kit.api import errors, health, logs
-from app.kit.api.cors import EXPOSED, CrossOriginRequests
-from app.kit.api.headers import ResponseHeaders
-from app.kit.api.limits import BodyLimit
+from app.kit.api.envelope import envelope
+from app.kit.api.lifespan import RefuseToStart
 from app.kit.api.openapi import DescribedAPI
-from app.kit.api.request_log import RequestLog
 from app.kit.api.router import OwnedRouter
 from app.kit.db.database import Database
 
-RESOURCES = [
-    "tasks",
+ROUTERS: list[OwnedRouter] = [
+    tasks.router,
 ]
-"""The modules of `app.api` that have the routers of the resources."""
-
-ROUTERS: list[OwnedRouter] = [import_module(f"app.api.{name}").router for name in RESOURCES]
 
 
 class State(TypedDict):
@@ -78,19 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
-        middleware=[
-            Middleware(RequestLog),
-            Middleware(ResponseHeaders),
-            Middleware(
-                CrossOriginRequests,
-                allow_origins=settings.cors_origins,
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=EXPOSED,
-            ),
-            Middleware(errors.UnexpectedErrors),
-            Middleware(BodyLimit),
-        ],
+        middleware=envelope(settings.cors_origins),
     )
     app.state.settings = settings
     for router in ROUTERS:
@@ -99,21 +80,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if refusal:
         app.add_middleware(RefuseToStart, reason=refusal)
     return app
-
-
-class RefuseToStart:
-    """Answers the server's request to start with a reason instead (ASGI lifespan protocol)."""
-
-    def __init__(self, app: ASGIApp, reason: str) -> None:
-        self._app = app
-        self._reason = reason
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": self._reason})
-        else:
-            await self._app(scope, receive, send)
 
 
 app = create_app()

@@ -10,7 +10,7 @@ from psycopg.sql import SQL
 from sqlalchemy import URL
 
 from benchmarks.servers import address
-from tests.support.wire import Wire
+from tests.support.wire import Session, Wire
 
 
 class Statement(NamedTuple):
@@ -33,8 +33,8 @@ class Listener(Wire):
     last: Statement | None = None
     _parsed: dict[bytes, tuple[bytes, list[int]]] = field(default_factory=dict)
 
-    def _note(self, kind: bytes, body: bytes) -> None:
-        super()._note(kind, body)
+    def _note(self, kind: bytes, body: bytes, session: Session) -> None:
+        super()._note(kind, body, session)
         if kind == b"P":
             name, text, rest = body.split(b"\0", 2)
             numbers, _ = _take(rest, 4)

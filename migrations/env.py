@@ -7,8 +7,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-import app.models  # noqa: F401 - registers the tables
+import app.main  # noqa: F401 - its routers register the tables
 from app.config import NO_DATABASE, Settings, SettingsError, load
+from app.kit.db.migrations import PLUGIN
 
 
 def migrate() -> None:
@@ -25,7 +26,11 @@ def migrate() -> None:
         context.configure(
             connection=connection,
             target_metadata=SQLModel.metadata,
-            autogenerate_plugins=["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+            autogenerate_plugins=[
+                "alembic.autogenerate.*",
+                "alembic.ext.checkconstraint_byname",
+                PLUGIN,
+            ],
             compare_server_default=True,
             user_module_prefix="sqlmodel.sql.sqltypes.",
         )

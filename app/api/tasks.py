@@ -6,20 +6,14 @@ from fastapi import Depends, Response
 from sqlmodel import col
 
 from app.api.identity import current_owner
-from app.kit.api.etags import IfMatch, tagged, versions
-from app.kit.api.problems import documented
-from app.kit.api.router import ItemId, owned_crud_router, shown
+from app.kit.api.etags import IfMatch, etag_headers, parse_if_match
+from app.kit.api.problems import error_responses
+from app.kit.api.router import ItemId, owned_crud_router, with_etag
 from app.kit.db.crud import OwnedCRUD
-from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
+from app.kit.models import ReadSchema
+from app.models.task import Task
 
-router = owned_crud_router(
-    model=Task,
-    create_schema=TaskCreate,
-    update_schema=TaskUpdate,
-    read_schema=TaskRead,
-    owner=current_owner,
-    path="/tasks",
-)
+router = owned_crud_router(Task, owner=current_owner, path="/tasks")
 
 FLIPPED = {"completed": ~col(Task.completed)}
 """Made once, so that its statement is."""
@@ -30,12 +24,13 @@ FLIPPED = {"completed": ~col(Task.completed)}
     operation_id="toggleTask",
     summary="Toggle a task",
     description="Complete one of the caller's tasks or, if it is completed, reopen it.",
-    responses={200: tagged(), **documented(404, 412, 422)},
+    response_model=router.schemas.read,
+    responses={200: etag_headers(), **error_responses(404, 412, 422)},
 )
 async def toggle_task(
     id_: ItemId,
-    tasks: Annotated[OwnedCRUD[TaskRead], Depends(router.owned)],
+    tasks: Annotated[OwnedCRUD, Depends(router.owned)],
     response: Response,
     if_match: IfMatch = None,
-) -> TaskRead:
-    return shown(await tasks.update(id_, FLIPPED, versions(if_match)), response)
+) -> ReadSchema:
+    return with_etag(await tasks.update(id_, FLIPPED, parse_if_match(if_match)), response)

@@ -8,7 +8,7 @@ import pytest
 from fastapi.responses import StreamingResponse
 from sqlalchemy import URL
 
-from app.kit.db.database import DatabaseUnavailableError
+from app.kit.db.errors import DatabaseUnavailableError
 from tests.support.logs import Logs
 from tests.support.problems import JSON, assert_problem
 from tests.support.process import wait_until

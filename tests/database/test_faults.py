@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import URL
 from uuid_utils.compat import uuid7
 
-from app.kit.db.crud import OwnedCRUD
-from app.models.task import TaskRead
-from tests.support.crud import run
 from tests.support.database import connect, locked
 from tests.support.logs import Logs
 from tests.support.migrations import MakeDatabase, migrated
@@ -316,18 +312,6 @@ def test_a_create_that_was_lost_before_it_was_carried_out_can_be_repeated(
     assert_unavailable(alice.post(TASKS, json=new))
     assert alice.post(TASKS, json=new).status_code == 201
     assert len(alice.get(TASKS).json()["items"]) == 1
-
-
-@pytest.mark.parametrize("lost", ["requests", "answers"])
-def test_a_read_of_fastcrud_whose_connection_breaks_is_repeated_unseen(
-    server: Server, owner: str, lost: str
-) -> None:
-    async def count_twice(crud: OwnedCRUD[TaskRead], db: Any) -> int:
-        await crud.count(db)
-        getattr(server.wire, f"lose_{lost}")(1)
-        return int(await crud.count(db))
-
-    assert run(server, owner, count_twice) == 0
 
 
 def test_a_create_that_was_carried_out_without_an_answer_is_a_409_when_repeated(

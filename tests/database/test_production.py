@@ -11,12 +11,12 @@ import httpx
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from app.main import create_app
 from tests.support.database import connect, locked
 from tests.support.logs import Logs
-from tests.support.migrations import migrate
+from tests.support.migrations import migrate, migrated
 from tests.support.postgres import POOLER, pgbouncer, postgres_with_tls
 from tests.support.process import ALICE
 from tests.support.server import Server, SuiteSettings, running, serve
@@ -103,12 +103,15 @@ def test_the_url_copied_from_neon_works_unchanged(neon: psycopg.Connection, sche
         assert neon.execute(ENCRYPTED).fetchall() == [(True,)]
 
 
-@pytest.mark.usefixtures("neon")
 @pytest.mark.parametrize(
     ("user", "required"),
     [("without_tls", "sslmode=require"), ("without_scram", "channel_binding=require")],
 )
-def test_what_the_url_of_the_database_requires_is_required(user: str, required: str) -> None:
+def test_what_the_url_of_the_database_requires_is_required(
+    neon: psycopg.Connection, user: str, required: str
+) -> None:
+    migrated(make_url(copied()).set(drivername="postgresql+psycopg"))
+    neon.execute(f"GRANT owned_direct TO {user}")
     with client(copied(user, required=required)) as alice:
         assert alice.get("/health/ready").status_code == 503
     with client(copied(user, required="")) as alice:

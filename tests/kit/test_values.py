@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import MISSING, Field, StrictBool
 
-from app.kit.models.fields import BigInteger, Date, Float, Id, Integer, Line, Text, Time
-from app.kit.models.owned import CreateSchema
+from app.kit.models import BigInteger, CreateSchema, Date, Float, Id, Integer, Line, Text, Time
 from tests.support.values import Schema, example_of, resolved, value_of
 
 
@@ -28,9 +27,9 @@ def schemas_of(model: type[CreateSchema]) -> dict[str, Schema]:
 
 
 class Anything(CreateSchema):
-    line: Line
+    line: Annotated[Line, Field(max_length=100)]
     short: Annotated[Line, Field(min_length=2, max_length=3)]
-    long: Annotated[Text, Field(min_length=20)] | None
+    long: Annotated[Text, Field(min_length=20, max_length=100)] | None
     colour: Annotated[
         str, Field(pattern="^#[0-9a-f]{6}$", examples=["#a0b1c2"], min_length=7, max_length=7)
     ]
@@ -60,8 +59,11 @@ def test_a_body_has_values_that_fit_each_field() -> None:
 @pytest.mark.parametrize(
     ("field", "why"),
     [
-        (Field(pattern="^[0-9]+$"), "value has a pattern: give it an example"),
-        (Field(pattern="^[-+]$", examples=["+"]), "value: give it an example with letters"),
+        (Field(pattern="^[0-9]+$", max_length=9), "value has a pattern: give it an example"),
+        (
+            Field(pattern="^[-+]$", examples=["+"], max_length=9),
+            "value: give it an example with letters",
+        ),
     ],
 )
 def test_a_field_that_needs_an_example_is_named(field: Any, why: str) -> None:

@@ -2,32 +2,30 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from itertools import combinations
 from typing import Any
 from uuid import uuid4
 from weakref import ref
 
 import pytest
-from fastcrud import AccessDenied, FastCRUD
-from sqlalchemy import func, select, text
+from fastcrud import AccessDenied
+from sqlalchemy import select, text
 from sqlmodel import SQLModel, col
 
 from app.api.identity import current_owner
 from app.kit.api.router import owned_crud_router
-from app.kit.db.compiled import OWNER, CompiledStatement, OwnerMissingError
+from app.kit.db.compiled import OWNER, CompiledStatement
 from app.kit.db.crud import OwnedCRUD
-from app.kit.db.database import Database
+from app.kit.db.errors import OwnerMissingError
 from app.kit.db.statements import Statements
-from app.models.task import Task, TaskCreate, TaskRead, TaskUpdate
+from app.kit.models import ReadSchema
+from app.kit.models.schemas import schemas_of
+from app.models.task import Task
+from tests.support.crud import Call, run, unbound
 from tests.support.owners import unowned
 from tests.support.server import Server
 
-TABLE = SQLModel.metadata.tables["task"]
-OTHER = TABLE.alias()
-TITLES = select(func.max(OTHER.c.title)).scalar_subquery()
-CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
+CALLS: list[Call] = [
     lambda crud: crud.create({"title": "x"}),
     lambda crud: crud.get(uuid4()),
     lambda crud: crud.get_page(sort="-created_at", limit=1, filters={}),
@@ -38,25 +36,23 @@ CALLS: list[Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]]] = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(
-    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], server: Server
-) -> None:
-    unbound = OwnedCRUD(Task, TaskRead)
+def test_an_owned_crud_that_is_bound_to_nobody_does_nothing(call: Call, server: Server) -> None:
+    of_nobody = unbound()
 
-    async def with_statements_built_before() -> None:
-        pool = Database(
-            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
-        )
-        await call(unbound.bind(pool.owned_by("somebody")))
-        try:
-            await call(unbound)
-        finally:
-            await pool.close()
+    async def with_statements_built_before(bound: OwnedCRUD) -> None:
+        assert bound.model is Task
+        await call(bound)
+        await call(of_nobody)
 
     with pytest.raises(AccessDenied):
-        asyncio.run(call(unbound))  # type: ignore[arg-type]
+        asyncio.run(call(of_nobody))  # type: ignore[arg-type]
     with pytest.raises(AccessDenied):
-        asyncio.run(with_statements_built_before())
+        run(server, "somebody", with_statements_built_before)
+
+
+def test_nobody_opens_a_transaction() -> None:
+    with pytest.raises(AccessDenied):
+        unbound().transaction()
 
 
 @pytest.mark.parametrize(
@@ -80,80 +76,41 @@ def test_a_statement_that_does_not_bind_the_owner_cannot_be_made(statement: Any)
         lambda crud: crud.update(uuid4(), {"owner_id": "victim"}),
     ],
 )
-def test_a_row_is_never_given_to_another_owner(
-    call: Callable[[OwnedCRUD[TaskRead]], Awaitable[Any]], server: Server
-) -> None:
-    pool = Database(
-        server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
-    )
-
+def test_a_row_is_never_given_to_another_owner(call: Call, server: Server) -> None:
     with pytest.raises(AccessDenied, match="owner_id"):
-        asyncio.run(call(OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))))  # type: ignore[arg-type]
+        run(server, "me", call)
 
 
-def test_the_owner_is_that_of_the_connection_whatever_the_values_say(server: Server) -> None:
-    async def create_and_look_for_it() -> tuple[TaskRead, TaskRead | None]:
-        pool = Database(
-            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
-        )
-        mine = OwnedCRUD(Task, TaskRead).bind(pool.owned_by("me"))
-        try:
-            task = await mine.create({"title": "x", OWNER.key: "victim"})
-            return task, await mine.get(task.id)
-        finally:
-            await pool.close()
+def test_the_owner_is_the_bound_one_whatever_the_values_say(server: Server) -> None:
+    async def create_and_look_for_it(mine: OwnedCRUD) -> tuple[ReadSchema, ReadSchema | None]:
+        task = await mine.create({"title": "x", OWNER.key: "victim"})
+        return task, await mine.get(task.id)
 
-    created, seen = asyncio.run(create_and_look_for_it())
+    created, seen = run(server, "me", create_and_look_for_it)
     assert seen == created
-
-
-@pytest.mark.parametrize(
-    ("field", "call"),
-    [
-        (OTHER.c.title, lambda statements: statements.get(uuid4())),
-        (TITLES, lambda statements: statements.get(uuid4())),
-        (TITLES, lambda statements: statements.update(uuid4(), {"title": "x"}, None)),
-        (TITLES, lambda statements: statements.delete(uuid4(), None)),
-    ],
-)
-def test_no_field_of_a_model_is_that_of_another_row(
-    field: Any, call: Callable[[Statements], Coroutine[Any, Any, Any]]
-) -> None:
-    async def select_mine(**_: Any) -> Any:
-        return select(TABLE.c.id, field).where(TABLE.c.owner_id == OWNER)
-
-    with pytest.raises(OwnerMissingError):
-        asyncio.run(call(Statements(Task, select_mine)))
 
 
 def test_clients_cannot_make_a_process_keep_statements_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("app.kit.db.statements._MOST_STATEMENTS", 3)
-    mine: Any = FastCRUD(Task)
-    statements = Statements(Task, partial(mine.select, TaskRead, owner_id=OWNER))
+    statements = Statements(Task, schemas_of(Task).read)
 
-    async def update_in_every_way() -> list[ref[CompiledStatement]]:
+    def update_in_every_way() -> list[ref[CompiledStatement]]:
         fields = {"title": "x", "description": "y", "completed": True}
         subsets = (c for n in range(1, 4) for c in combinations(fields.items(), n))
-        queries = [await statements.update(uuid4(), dict(subset), None) for subset in subsets]
+        queries = [statements.update(uuid4(), dict(subset), None) for subset in subsets]
         assert len({query.statement.text for query in queries}) == 7
         return [ref(query.statement) for query in queries]
 
-    built = asyncio.run(update_in_every_way())
+    built = update_in_every_way()
     gc.collect()
     assert 0 < sum(statement() is not None for statement in built) <= 3
 
 
 def test_a_router_needs_an_owner_dependency() -> None:
     with pytest.raises(TypeError, match="owner"):
-        owned_crud_router(  # type: ignore[call-arg]
-            model=Task,
-            create_schema=TaskCreate,
-            update_schema=TaskUpdate,
-            read_schema=TaskRead,
-            path="/tasks",
-        )
+        owned_crud_router(Task, path="/tasks")  # type: ignore[call-arg]
 
 
 def test_a_router_of_a_model_without_an_owner_is_refused() -> None:
@@ -161,14 +118,7 @@ def test_a_router_of_a_model_without_an_owner_is_refused() -> None:
         id: int
 
     with pytest.raises(TypeError, match="Ownerless has no owner"):
-        owned_crud_router(
-            model=Ownerless,  # type: ignore[arg-type]
-            create_schema=TaskCreate,
-            update_schema=TaskUpdate,
-            read_schema=TaskRead,
-            owner=current_owner,
-            path="/tasks",
-        )
+        owned_crud_router(Ownerless, owner=current_owner, path="/tasks")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

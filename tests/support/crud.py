@@ -6,22 +6,27 @@ from typing import Any
 
 from app.kit.db.crud import OwnedCRUD
 from app.kit.db.database import Database
-from app.models.task import Task, TaskRead
+from app.kit.models.schemas import schemas_of
+from app.models.task import Task
 from tests.support.server import Server
 
-Call = Callable[[OwnedCRUD[TaskRead], Any], Awaitable[Any]]
+Call = Callable[[OwnedCRUD], Awaitable[Any]]
+
+
+def unbound() -> OwnedCRUD:
+    """The tasks of nobody."""
+    return OwnedCRUD(Task, schemas_of(Task).read)
 
 
 def run(server: Server, owner: str, call: Call) -> Any:
-    """Call something with the tasks of an owner, and with their session."""
+    """Call something with the tasks of an owner."""
 
     async def connected() -> Any:
         database = Database(
             server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
         )
-        crud = OwnedCRUD(Task, TaskRead).bind(database.owned_by(owner))
         try:
-            return await call(crud, crud.session)
+            return await call(unbound().bind(database, owner))
         finally:
             await database.close()
 

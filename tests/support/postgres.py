@@ -13,6 +13,7 @@ from sqlalchemy import URL
 from sqlmodel import SQLModel
 
 from app.development.postgres import private_folder, unprivileged
+from app.kit.db.guard import guard
 from tests.support.database import connect
 from tests.support.programs import program
 
@@ -40,6 +41,8 @@ def partition(database: URL) -> None:
                     f" FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {remainder})"
                 )
             connection.execute("DROP TABLE whole CASCADE")
+            for statement in guard(table.name):
+                connection.execute(statement)
         for name, key, definition in foreign_keys:
             connection.execute(f"ALTER TABLE {name} ADD CONSTRAINT {key} {definition}")
 

@@ -1,6 +1,7 @@
 """A proxy in front of PostgreSQL that writes down what a client sends over the wire."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,12 @@ from typing import Any
 from sqlalchemy import URL
 
 SENT: list[str] = []
-"""The text of every statement that went over any wire of this process."""
+"""The text of every statement that ran over any wire of this process, guarded ones apart."""
+
+_GUARDS = re.compile(r"BEGIN; SET LOCAL ROLE \"owned_guarded\"; SET LOCAL \"app.owner\" = '[^']+'")
+_UNGUARDS = re.compile(
+    r"\s*(COMMIT|END|ROLLBACK(?! TO)|ABORT|(RE)?SET\b(?!.*\bBEGIN\b))", re.IGNORECASE
+)
 
 _READY = b"Z\0\0\0\5I"
 """ReadyForQuery, outside of a transaction."""
@@ -24,6 +30,9 @@ class Wire:
     A statement runs at a simple Query or an Execute, and a client waits at a Query or a Sync
     (PostgreSQL documentation, "Frontend/Backend Protocol"). A prepared statement that runs again
     sends no text.
+
+    A transaction is guarded from its beginning, which takes the guarded role and names the owner,
+    until it ends, or until a statement changes a setting.
     """
 
     upstream: URL
@@ -182,6 +191,7 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
     ) -> None:
         kind = b""  # the first message of a connection has no type
+        session = Session()
         while True:
             header = await reader.readexactly(len(kind) + 4)
             body = await reader.readexactly(int.from_bytes(header[-4:]) - 4)
@@ -190,7 +200,7 @@ class Wire:
                 self._requests_to_lose -= 1
                 raise ConnectionError
             writer.write(header + body)
-            self._note(header[: len(kind)], body)
+            self._note(header[: len(kind)], body, session)
             kind = b"?"
 
     async def _return(
@@ -207,16 +217,38 @@ class Wire:
             await writer.drain()
         writer.close()
 
-    def _note(self, kind: bytes, body: bytes) -> None:
+    def _note(self, kind: bytes, body: bytes, session: "Session") -> None:
         if kind == b"Q":
-            self._keep(body.rstrip(b"\0"))
+            text = body.rstrip(b"\0").decode()
+            self.statements.append(text)
+            session.run(text)
         if kind == b"P":  # Parse: the statement's name, its text, its parameters
-            self._keep(body.split(b"\0")[1])
+            name, text = (part.decode() for part in body.split(b"\0")[:2])
+            self.statements.append(text)
+            session.prepared[name] = text
+        if kind == b"B":  # Bind: the portal's name, the statement's name
+            session.bound = body.split(b"\0")[1].decode()
+        if kind == b"E":
+            session.run(session.prepared[session.bound])
         if kind in {b"Q", b"E"}:
             self.executions += 1
         if kind in {b"Q", b"S"}:
             self.round_trips += 1
 
-    def _keep(self, statement: bytes) -> None:
-        self.statements.append(statement.decode())
-        SENT.append(statement.decode())
+
+@dataclass
+class Session:
+    """What a connection has prepared, and whether its transaction is guarded."""
+
+    prepared: dict[str, str] = field(default_factory=dict)
+    bound: str = ""
+    is_guarded: bool = False
+
+    def run(self, text: str) -> None:
+        """Note a statement that runs."""
+        if _GUARDS.fullmatch(text):
+            self.is_guarded = True
+        elif _UNGUARDS.match(text):
+            self.is_guarded = False
+        elif not self.is_guarded:
+            SENT.append(text)

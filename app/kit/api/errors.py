@@ -4,24 +4,21 @@ from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.kit.api.problems import problem
-from app.kit.db.crud import ReferencedError, RowChangedError
-from app.kit.db.database import (
-    BrokenReferenceError,
+from app.kit.db.errors import (
     DatabaseUnavailableError,
-    DuplicateError,
-    UnfitValueError,
+    DuplicateKeyError,
+    ForeignKeyError,
+    OutOfRangeError,
+    StillReferencedError,
+    VersionConflictError,
 )
-
-logger = structlog.get_logger()
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
@@ -55,26 +52,26 @@ def _invalid_parts(errors: Sequence[Any]) -> Response:
     return problem(422, "Some parts of the request are not valid: see errors.", errors=errors)
 
 
-async def _duplicate(_request: Request, error: DuplicateError) -> Response:
+async def _duplicate(_request: Request, error: DuplicateKeyError) -> Response:
     fields = " and ".join(error.fields) or "value"  # PostgreSQL need not say of what
     return problem(409, f"There is an item with this {fields} already.")
 
 
-async def _broken_reference(_request: Request, error: BrokenReferenceError) -> Response:
+async def _broken_reference(_request: Request, error: ForeignKeyError) -> Response:
     message = "There is nothing with this id."
     return _invalid_parts([{"loc": ("body", field), "msg": message} for field in error.fields])
 
 
-async def _unfit(_request: Request, error: UnfitValueError) -> Response:
+async def _unfit(_request: Request, error: OutOfRangeError) -> Response:
     bind_contextvars(cause=str(error))  # the model should have refused it, and named the field
     return _invalid_parts([{"loc": (), "msg": "There is a value that cannot be stored."}])
 
 
-async def _referenced(_request: Request, _error: ReferencedError) -> Response:
+async def _referenced(_request: Request, _error: StillReferencedError) -> Response:
     return problem(409, "There are other items that refer to this one.")
 
 
-async def _changed(_request: Request, _error: RowChangedError) -> Response:
+async def _changed(_request: Request, _error: VersionConflictError) -> Response:
     return problem(412, "The item has changed since: read it again, then retry.")
 
 
@@ -87,39 +84,11 @@ async def _unavailable(_request: Request, error: DatabaseUnavailableError) -> Re
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     HTTPException: _http,
     RequestValidationError: _invalid,
-    DuplicateError: _duplicate,
-    BrokenReferenceError: _broken_reference,
-    ReferencedError: _referenced,
-    RowChangedError: _changed,
-    UnfitValueError: _unfit,
+    DuplicateKeyError: _duplicate,
+    ForeignKeyError: _broken_reference,
+    StillReferencedError: _referenced,
+    VersionConflictError: _changed,
+    OutOfRangeError: _unfit,
     DatabaseUnavailableError: _unavailable,
 }
-"""What answers which error, but for the unexpected ones."""
-
-
-class UnexpectedErrors:
-    """Answers 500 to any other error.
-
-    This is a middleware, because a handler of Exception would answer outside of all middleware,
-    and so without the headers that errors need as well.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched_send)
-        except Exception:
-            if scope["type"] != "http" or started:
-                raise
-            logger.exception("unexpected error")
-            response = problem(500, "The server failed to answer.")
-            await response(scope, receive, send)
+"""The handlers of errors, but for unexpected ones: see `app.kit.api.envelope`."""

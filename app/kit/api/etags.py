@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import StringConstraints, TypeAdapter, WithJsonSchema
 
-from app.kit.models.owned import ReadSchema
+from app.kit.models.schemas import ReadSchema
 from app.kit.models.time import from_microseconds, to_microseconds
 
 Tags = Annotated[
@@ -58,12 +58,12 @@ def etag(row: ReadSchema) -> str:
     return f'"{to_microseconds(row.updated_at):x}"'
 
 
-def tagged(*headers: str) -> dict[str, Any]:
+def etag_headers(*headers: str) -> dict[str, Any]:
     """Document a response that has an entity tag, and perhaps other headers."""
     return {"headers": {name: _HEADERS[name] for name in ("ETag", *headers)}}
 
 
-def versions(if_match: list[str] | None) -> list[datetime] | None:
+def parse_if_match(if_match: list[str] | None) -> list[datetime] | None:
     """Return the times of last change that ``If-Match`` allows; None if it allows any.
 
     A weak tag allows nothing, and a tag that was never given out fits nothing.
@@ -83,7 +83,7 @@ def is_current(if_none_match: list[str] | None, row: ReadSchema) -> bool:
 
 
 def _listed(lines: list[str]) -> list[tuple[str, str]]:
-    """The tags in a list, each after its mark if it is weak. Of what is no list there are none."""
+    """Parse into (weak, tag) pairs; a malformed list yields none."""
     value = _value(lines)
     return _TAG.findall(value) if _LIST.fullmatch(value) else []
 

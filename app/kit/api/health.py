@@ -15,7 +15,7 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(request: Request) -> dict[str, str]:
-    """Answer once the database has; 503 if it does not."""
+    """Answer if the database has all that is needed; 503, with the reason in the log, if not."""
     database: Database = request.state.database
     await database.check()
     return {"status": "ready"}

@@ -84,7 +84,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` argument of a route that can answer with these errors."""
     return {
         status: {

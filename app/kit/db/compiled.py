@@ -9,17 +9,15 @@ from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.kit.db.errors import OwnerMissingError
+
 Convert = Callable[[Any], Any]
 Row = dict[str, Any]
 
 OWNER: BindParameter[str] = bindparam("bound_owner", type_=String)
-"""The owner in a statement. `OwnedConnection` supplies its value, and nothing else does."""
+"""The owner in a statement. `Database` supplies its value, and nothing else does."""
 
 DIALECT: Dialect = psycopg.dialect_async()  # type: ignore[no-untyped-call]
-
-
-class OwnerMissingError(Exception):
-    """A statement without an owner was about to be compiled: a bug, never a client's fault."""
 
 
 class CompiledStatement:
@@ -30,7 +28,6 @@ class CompiledStatement:
 
     Args:
         source: a statement of FastCRUD or SQLAlchemy.
-        dialect: how it is written.
 
     Attributes:
         text: the SQL, with the parameters as psycopg names them.
@@ -40,8 +37,8 @@ class CompiledStatement:
         OwnerMissingError: ``source`` does not bind `OWNER`.
     """
 
-    def __init__(self, source: Select[Any] | UpdateBase, dialect: Dialect = DIALECT) -> None:
-        compiled = source.compile(dialect=dialect)
+    def __init__(self, source: Select[Any] | UpdateBase) -> None:
+        compiled = source.compile(dialect=DIALECT)
         if not isinstance(compiled, SQLCompiler) or OWNER.key not in compiled.binds:
             raise OwnerMissingError(source)
         variables = {key: None for key, bind in compiled.binds.items() if bind.required}

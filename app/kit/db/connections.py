@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from traceback import clear_frames
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, OperationalError, ProgrammingError
 from psycopg.abc import PQGen
+from psycopg.errors import Diagnostic
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
@@ -24,13 +25,17 @@ _cancellations: set[asyncio.Task[None]] = set()
 
 
 class InterruptibleConnection(AsyncConnection[Any]):
-    """A connection that is given up at once when whoever waits for it gives up.
+    """A connection that can be given up at once, in the middle of a statement.
 
     Psycopg's own would wait, for up to ten seconds, until the server has confirmed that it cancels
     the statement. Here the server is told in the background, and the connection is closed after
     that: a pooler no longer knows what to cancel for a client that has left.
+
+    Attributes:
+        is_lent: whether a session of SQLAlchemy uses it, which must not close it.
     """
 
+    is_lent = False
     _is_given_up = False
 
     async def wait(
@@ -51,9 +56,12 @@ class InterruptibleConnection(AsyncConnection[Any]):
             raise
 
     async def close(self) -> None:
-        """Close it, unless that is to happen once the server has been told to cancel."""
-        if not self._is_given_up:
+        """Close it, unless that is to happen later: it is lent, or the server is told to cancel."""
+        if not (self.is_lent or self._is_given_up):
             await super().close()
+
+    def add_notice_handler(self, callback: Callable[[Diagnostic], None]) -> None:
+        """Add none: each session of SQLAlchemy would add its own, to the same connection."""
 
     async def _cancel(self, request: PGcancelConn) -> None:
         try:
@@ -67,7 +75,7 @@ class InterruptibleConnection(AsyncConnection[Any]):
 
 
 class Connector:
-    """Connects to PostgreSQL, however long that takes: whoever waits for it sets the limit.
+    """Connects to PostgreSQL, however long that takes: the caller sets the limit.
 
     Args:
         options: the arguments of Psycopg's ``connect``.
@@ -102,6 +110,6 @@ class Connector:
         try:
             return await InterruptibleConnection.connect(**self._options)
         except BaseException as error:
-            # Through them the error would keep the socket open for as long as anybody keeps it.
+            # The traceback's frames reference the half-open socket: clear them, so that it closes.
             clear_frames(error.__traceback__)
             raise

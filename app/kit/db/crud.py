@@ -1,43 +1,31 @@
-"""FastCRUD, bound to an owner and with one statement an operation."""
+"""The rows of one owner: one statement an operation."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from copy import copy
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID
 
-from fastcrud import AccessDenied, FastCRUD, PolicyConfig
-from fastcrud.crud.policy_enforcement import refuse_unwritable_data
+from fastcrud import AccessDenied
 from pydantic import TypeAdapter, create_model
-from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from app.kit.db.compiled import OWNER, Row
-from app.kit.db.database import BrokenReferenceError, OwnedConnection
-from app.kit.db.session import OwnedSession
-from app.kit.db.statements import Position, Query, Statements, Versions
-from app.kit.models.owned import Owned, ReadSchema, creation_time, new_id
+from app.kit.db.compiled import Row
+from app.kit.db.database import Database
+from app.kit.db.errors import ForeignKeyError, StillReferencedError, VersionConflictError
+from app.kit.db.statements import THERE, Position, Query, Statements, Versions
+from app.kit.models.owned import Owned, creation_time, new_id, own_fields
+from app.kit.models.schemas import ReadSchema
 
-ReadT = TypeVar("ReadT", bound=ReadSchema)
-
-_NOT_WRITTEN = frozenset({"owner_id", "created_at", "updated_at"})
-
-
-class RowChangedError(Exception):
-    """The row is not in a version that was asked for."""
+_NOT_GIVEN = frozenset({"owner_id", "created_at", "updated_at"})
 
 
-class ReferencedError(Exception):
-    """The row cannot be deleted, because another one refers to it."""
-
-
-class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
+class OwnedCRUD:
     """The rows of one owner, or of nobody until `bind` says whose.
 
-    `FastCRUD.select` builds the statements, under a policy whose owner is a parameter: each is
-    built once and serves every owner. FastCRUD's own ``create``, ``get``, ``update`` and
-    ``delete`` are overridden, because they send two to five statements (they count before they
-    write, and read again afterwards). Its other reads, such as ``count`` and ``get_multi_joined``,
-    work as they are when they are given `session`; its other writes are refused.
+    Each operation is one statement with the owner in it, and one round trip. It returns rows as
+    instances of the read schema.
 
     Args:
         model: the table.
@@ -47,59 +35,68 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         TypeError: ``model`` has no owner.
     """
 
-    def __init__(self, model: type[Owned], read_schema: type[ReadT]) -> None:
+    def __init__(self, model: type[Owned], read_schema: type[ReadSchema]) -> None:
         if not issubclass(model, Owned):
             raise TypeError(f"{model.__name__} has no owner: derive it from Owned")
-        super().__init__(model, policy=PolicyConfig())  # denies every operation
-        owner = col(model.owner_id) == OWNER
-        self._owner_policy = PolicyConfig(
-            read=owner, create=True, update=owner, delete=owner, read_only_columns=_NOT_WRITTEN
-        )
-        mine = self.with_policy(self._owner_policy)
-        self._statements = Statements(model, partial(mine.select, read_schema))
+        self.model = model
+        self._statements = Statements(model, read_schema)
         self._read = _reader(read_schema)
-        self._connection: OwnedConnection | None = None
+        self._defaults = _defaults(model)
+        self._database: Database | None = None
+        self._owner = ""
 
-    def bind(self, connection: OwnedConnection) -> Self:
-        """Return the same for the owner of ``connection``; statements are shared, rows are not."""
-        bound = self.with_policy(self._owner_policy)
-        bound._connection = connection  # noqa: SLF001 - a copy of self
+    def bind(self, database: Database, owner: str) -> Self:
+        """Return the same for the rows of ``owner``. All share the statements."""
+        bound = copy(self)
+        bound._database, bound._owner = database, owner  # noqa: SLF001 - a copy of self
         return bound
 
-    @property
-    def session(self) -> OwnedSession:
-        """The argument ``db`` of the methods that FastCRUD has and this class does not override.
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open a transaction for statements of your own: all or nothing.
+
+        The session is SQLModel's, and anything works in it: queries of models, bulk updates,
+        inserts, text, FastCRUD's methods. PostgreSQL shows it the owner's rows only, and refuses
+        to write others, by row level security. At the end of the block it is committed, after an
+        exception rolled back; ``commit()`` within the block commits nothing yet.
+
+        It takes a connection for as long as it is open, `DATABASE_TIMEOUT` at most: do not wait
+        for anything else in it, nor for another operation of an `OwnedCRUD`.
 
         Raises:
             AccessDenied: it is bound to nobody.
+            DuplicateKeyError, ForeignKeyError, OutOfRangeError: a statement was refused.
+            DatabaseUnavailableError: the database is out of reach or too slow.
+            DatabaseError: the database refuses a statement.
         """
-        if self._connection is None:
+        if self._database is None:
             raise AccessDenied("access", self.model)
-        return OwnedSession(self._connection)
+        return self._database.transaction(self._owner)
 
-    async def create(self, values: Mapping[str, Any]) -> ReadT:  # type: ignore[override]
+    async def create(self, values: Mapping[str, Any]) -> ReadSchema:
         """Insert a row and return it.
 
         Args:
             values: by field. If there is no ``id`` among them, the row gets a new one.
 
         Raises:
-            DuplicateError: the owner has a row with this id, or this unique value, already.
-            BrokenReferenceError: the owner has no row that a field refers to.
+            AccessDenied: a value is not for its owner to choose.
+            DuplicateKeyError: the owner has a row with this id, or this unique value, already.
+            ForeignKeyError: the owner has no row that a field refers to.
+            OutOfRangeError: a value does not fit its column.
         """
-        refuse_unwritable_data(self.policy, self.model, "create", values)
+        if refused := _NOT_GIVEN & values.keys():
+            raise AccessDenied("create", self.model, columns=sorted(refused), reason="columns")
         id_ = values.get("id") or new_id()
         created_at = creation_time(id_)
         # A chosen id can be used again once the row is deleted, and then needs another entity tag.
         updated_at = datetime.now(UTC) if "id" in values else created_at
-        row = {**self._defaults(), **values}
-        row |= {"id": id_, "created_at": created_at, "updated_at": updated_at}
-        rows = await self._rows(await self._statements.create(row))
-        return self._read(rows)[0]
+        row = {field: make() for field, make in self._defaults.items() if field not in values}
+        row |= {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
+        return self._read(await self._rows(self._statements.create(row)))[0]
 
-    async def get(self, id_: UUID) -> ReadT | None:  # type: ignore[override]
+    async def get(self, id_: UUID) -> ReadSchema | None:
         """Return a row, or None: another owner's row is no row."""
-        rows = await self._rows(await self._statements.get(id_), repeatable=True)
+        rows = await self._rows(self._statements.get(id_), repeatable=True)
         return next(iter(self._read(rows)), None)
 
     async def get_page(
@@ -110,7 +107,7 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
         filters: Mapping[str, Any],
         search: str | None = None,
         after: Position | None = None,
-    ) -> list[ReadT]:
+    ) -> list[ReadSchema]:
         """Return the first rows of a sorted list, or those after a position.
 
         Args:
@@ -120,14 +117,14 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             search: what a searchable field must contain, in upper or lower case.
             after: the position to start after; None starts at the first row.
         """
-        page = await self._statements.get_page(
+        page = self._statements.get_page(
             sort=sort, limit=limit, filters=filters, search=search, after=after
         )
         return self._read(await self._rows(page, repeatable=True))
 
-    async def update(  # type: ignore[override]
+    async def update(
         self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None = None
-    ) -> ReadT | None:
+    ) -> ReadSchema | None:
         """Change a row and return it, or None if there is no such row.
 
         Args:
@@ -137,22 +134,21 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             versions: if given, ``updated_at`` must be one of them.
 
         Raises:
-            RowChangedError: the row is of another version; it was not changed.
-            DuplicateError: the owner has a row with this unique value already.
-            BrokenReferenceError: the owner has no row that a field refers to.
-            OwnerMissingError: an expression reads more than the row, or has SQL in text.
+            VersionConflictError: the row is of another version; it was not changed.
+            AccessDenied: a field is not for its owner to change.
+            DuplicateKeyError: the owner has a row with this unique value already.
+            ForeignKeyError: the owner has no row that a field refers to.
+            OutOfRangeError: a value does not fit its column.
+            OwnerMissingError: an expression reads more than the row.
         """
-        refuse_unwritable_data(self.policy, self.model, "update", changes)
         if not changes:
             row = await self.get(id_)
             if row and versions is not None and row.updated_at not in versions:
-                raise RowChangedError
+                raise VersionConflictError
             return row
-        return await self._write(await self._statements.update(id_, changes, versions))
+        return await self._write(self._statements.update(id_, changes, versions))
 
-    async def delete(  # type: ignore[override]
-        self, id_: UUID, versions: Versions | None = None
-    ) -> ReadT | None:
+    async def delete(self, id_: UUID, versions: Versions | None = None) -> ReadSchema | None:
         """Delete a row and return what it was, or None if there is no such row.
 
         Args:
@@ -160,47 +156,43 @@ class OwnedCRUD(FastCRUD[Any, Any, Any, Any, Any, Any], Generic[ReadT]):
             versions: if given, ``updated_at`` must be one of them.
 
         Raises:
-            RowChangedError: the row is of another version; it was not deleted.
-            ReferencedError: another row refers to it; it was not deleted.
+            VersionConflictError: the row is of another version; it was not deleted.
+            StillReferencedError: another row refers to it; it was not deleted.
         """
         try:
-            return await self._write(await self._statements.delete(id_, versions))
-        except BrokenReferenceError as error:
-            raise ReferencedError from error
+            return await self._write(self._statements.delete(id_, versions))
+        except ForeignKeyError as error:
+            raise StillReferencedError from error
 
-    async def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise AccessDenied("access", self.model)
-
-    # They would take several statements, and may write rows of others to find that out.
-    upsert = upsert_multi = db_delete = _refuse
-
-    async def _write(self, query: Query) -> ReadT | None:
+    async def _write(self, query: Query) -> ReadSchema | None:
         rows = await self._rows(query)
         if not rows or rows[0]["id"] is None:
-            if rows and rows[0]["bound_is_there"]:
-                raise RowChangedError
+            if rows and rows[0][THERE]:
+                raise VersionConflictError
             return None
         return self._read(rows)[0]
 
     async def _rows(self, query: Query, *, repeatable: bool = False) -> list[Row]:
-        if self._connection is None:
+        if self._database is None:
             raise AccessDenied("access", self.model)
-        return await self._connection.rows(query.statement, query.values, repeatable=repeatable)
-
-    def _defaults(self) -> dict[str, Any]:
-        fields = self.model.model_fields.items()
-        return {
-            name: field.get_default(call_default_factory=True)
-            for name, field in fields
-            if not field.is_required()
-        }
+        return await self._database.rows(
+            query.statement, query.values, owner=self._owner, repeatable=repeatable
+        )
 
 
-def _reader(schema: type[ReadT]) -> Callable[[list[Row]], list[ReadT]]:
+def _defaults(model: type[Owned]) -> dict[str, Callable[[], Any]]:
+    """Return what makes the value of each field that may be left out."""
+    fields = own_fields(model).items()
+    return {name: field.default for name, field in fields if field.has_default}
+
+
+def _reader(schema: type[ReadSchema]) -> Callable[[list[Row]], list[ReadSchema]]:
     """Return a function that makes rows into instances of a schema, and validates nothing.
 
     One odd stored row must not turn a list into an error.
     """
     anything = dict.fromkeys(schema.model_fields, (Any, ...))
-    unchecked = create_model(schema.__name__, __base__=schema, **anything)  # type: ignore[call-overload]
+    unchecked = create_model(  # type: ignore[call-overload]
+        schema.__name__, __base__=schema, __cls_kwargs__={"is_strict": False}, **anything
+    )
     return TypeAdapter(list[unchecked]).validate_python  # type: ignore[valid-type]

@@ -1,69 +1,28 @@
-"""Access to PostgreSQL. From outside this module it serves one owner at a time."""
+"""Access to PostgreSQL, for one owner at a time."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
-from psycopg import AsyncCursor, DataError, Error, InterfaceError, OperationalError
-from psycopg.errors import (
-    DatetimeFieldOverflow,
-    ExclusionViolation,
-    FeatureNotSupported,
-    ForeignKeyViolation,
-    NumericValueOutOfRange,
-    ReadOnlySqlTransaction,
-    RestrictViolation,
-    StringDataRightTruncation,
-    UniqueViolation,
-)
+from psycopg import AsyncCursor, Error, OperationalError
+from psycopg.errors import FeatureNotSupported, ReadOnlySqlTransaction
 from sqlalchemy import URL
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from app.kit.db import readiness
 from app.kit.db.compiled import DIALECT, OWNER, CompiledStatement, Row
-from app.kit.db.connections import Connector, InterruptibleConnection
+from app.kit.db.connections import Connector
+from app.kit.db.errors import DatabaseUnavailableError, translated
 from app.kit.db.pool import Pool
-
-ResultT = TypeVar("ResultT")
-Work = Callable[[InterruptibleConnection], Awaitable[ResultT]]
+from app.kit.db.transactions import Sessions
 
 _LEAST_TIME = 0.5
-"""Seconds for a statement, however long it has waited for its turn.
+"""The minimum time once a connection is held, in seconds.
 
-To give it up breaks its connection, and a new one costs more than most statements: in an overload
-that would leave nobody any.
+Cancelling a statement discards its connection, and a new one costs more than most statements: under
+overload that would empty the pool.
 """
-
-
-class DatabaseUnavailableError(Exception):
-    """PostgreSQL is out of reach, has no free connection, or did not answer in time."""
-
-
-class DatabaseError(Exception):
-    """PostgreSQL refused a statement, which is a bug. The message has no value of any row."""
-
-
-class UnfitValueError(Exception):
-    """PostgreSQL cannot hold a value: it is too large for its column, say; nothing was changed."""
-
-
-class RefusedKeyError(Exception):
-    """PostgreSQL refused a key in a row; nothing was changed.
-
-    Attributes:
-        fields: those of the key, but for the owner.
-    """
-
-    def __init__(self, fields: Sequence[str]) -> None:
-        super().__init__(*fields)
-        self.fields = fields
-
-
-class DuplicateError(RefusedKeyError):
-    """A row with this key, or with another value that must be unique, is there already."""
-
-
-class BrokenReferenceError(RefusedKeyError):
-    """A row would refer to one of the same owner that is not there."""
 
 
 class Database:
@@ -74,8 +33,8 @@ class Database:
     Args:
         url: where PostgreSQL is.
         pool_size: the most connections that are open at once.
-        timeout: seconds that a statement may take, waiting for a connection included. One that
-            has waited for nearly as long gets half a second more.
+        timeout: seconds that a statement or a transaction may take, waiting for a connection
+            included. One that has waited for nearly as long gets half a second more.
         prepared_statements: whether statements are prepared on the server once they are used often.
     """
 
@@ -90,126 +49,104 @@ class Database:
             options["prepare_threshold"] = None
         self._connector = Connector(options, attempt_timeout=timeout / 2)
         self._pool = Pool(self._connector, answer_timeout=timeout / 5)
+        self._sessions = Sessions()
 
-    def owned_by(self, owner: str) -> "OwnedConnection":
-        """Access to what belongs to ``owner``."""
-        return OwnedConnection(self._run, owner)
+    async def rows(
+        self,
+        statement: CompiledStatement,
+        values: Mapping[str, Any],
+        *,
+        owner: str,
+        repeatable: bool,
+    ) -> list[Row]:
+        """Run a statement on behalf of an owner in one round trip, and return its rows.
+
+        Args:
+            statement: what to run.
+            values: those of its parameters, but for the owner.
+            owner: whose rows it is about.
+            repeatable: whether to send it once more if the connection breaks. A statement that
+                writes is not repeatable: nobody knows whether it was carried out.
+
+        Raises:
+            DuplicateKeyError: a unique value is there already; nothing was changed.
+            ForeignKeyError: a row would refer to one that is not there; nothing was changed.
+            OutOfRangeError: a value does not fit its column; nothing was changed.
+            DatabaseUnavailableError: the database is out of reach or too slow.
+            DatabaseError: the database refuses the statement.
+        """
+        parameters = statement.values({**values, OWNER.key: owner})
+        cursor = await self._execute(statement.text, parameters, repeatable=repeatable)
+        # All rows have come with the answer: to fetch them takes no connection.
+        return await statement.rows(cursor)
+
+    @asynccontextmanager
+    async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that reaches an owner's rows only: see `OwnedCRUD.transaction`."""
+        async with (
+            self._turn(),
+            self._pool.connection() as connection,
+            self._sessions.guarded(connection, owner) as session,
+        ):
+            yield session
 
     async def check(self) -> None:
-        """Return once PostgreSQL has answered; raise DatabaseUnavailableError if it does not."""
-        await self._run(lambda connection: connection.execute("SELECT 1"), repeatable=True)
+        """Return if the database has all that the models need.
+
+        Raises:
+            DatabaseUnavailableError: it is out of reach, or lacks something. The message says what.
+        """
+        cursor = await self._execute(readiness.QUERY, readiness.needed(), repeatable=True)
+        if missing := [name for (name,) in await cursor.fetchall()]:
+            raise DatabaseUnavailableError(readiness.reason(missing))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
 
-    async def _run(self, work: Work[ResultT], *, repeatable: bool) -> ResultT:
+    async def _execute(
+        self, query: str, parameters: Mapping[str, Any], *, repeatable: bool
+    ) -> AsyncCursor[Any]:
+        async with self._turn():
+            async with self._pool.connection() as connection:
+                try:
+                    return await connection.execute(query, parameters)
+                except FeatureNotSupported:
+                    # A migration has changed a column of a prepared statement. PostgreSQL says so
+                    # before it carries anything out.
+                    await connection.execute("DEALLOCATE ALL")
+                    return await connection.execute(query, parameters)
+                except ReadOnlySqlTransaction:
+                    await connection.close()  # it leads to what is a standby by now
+                    raise
+                except OperationalError:
+                    if not (repeatable and connection.closed):
+                        raise
+            async with self._pool.connection() as connection:
+                return await connection.execute(query, parameters)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for one of the connections to be free, and limit the time."""
         try:
             async with asyncio.timeout(self._timeout) as limit, self._free:
-                _grant(limit, _LEAST_TIME)
-                async with self._pool.connection() as connection:
-                    try:
-                        return await work(connection)
-                    except FeatureNotSupported:
-                        # A migration has changed a column of a prepared statement. PostgreSQL
-                        # says so before it carries anything out.
-                        await connection.execute("DEALLOCATE ALL")
-                        return await work(connection)
-                    except ReadOnlySqlTransaction:
-                        await connection.close()  # it leads to what is a standby by now
-                        raise
-                    except OperationalError:
-                        if not (repeatable and connection.closed):
-                            raise
-                async with self._pool.connection() as connection:
-                    return await work(connection)
+                _extend(limit, _LEAST_TIME)
+                yield
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             raise DatabaseUnavailableError(self._why_it_took_long()) from error
         except Error as error:
-            raise _translated(error) from None  # its details may have values
+            raise translated(error) from None  # its details may have values
 
     def _why_it_took_long(self) -> str:
         reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
         return ": ".join(filter(None, reasons))
 
 
-class _Run(Protocol):
-    async def __call__(self, work: Work[ResultT], *, repeatable: bool) -> ResultT: ...
-
-
-class OwnedConnection:
-    """Runs statements on behalf of one owner."""
-
-    def __init__(self, run: _Run, owner: str) -> None:
-        self._run = run
-        self._owner = owner
-
-    async def rows(
-        self,
-        statement: CompiledStatement,
-        parameters: Mapping[str, Any],
-        *,
-        repeatable: bool,
-    ) -> list[Row]:
-        """Run a statement in one round trip, and return its rows.
-
-        Args:
-            statement: what to run.
-            parameters: its values, but for the owner.
-            repeatable: whether to send it once more if the connection breaks. A statement that
-                writes is not repeatable: nobody knows whether it was carried out.
-
-        Raises:
-            DuplicateError: a unique value is there already; nothing was changed.
-            BrokenReferenceError: a row would refer to one that is not there; nothing was changed.
-            UnfitValueError: a value does not fit its column; nothing was changed.
-            DatabaseUnavailableError: the database is out of reach or too slow.
-            DatabaseError: the database refuses the statement.
-        """
-        values = statement.values({**parameters, OWNER.key: self._owner})
-
-        async def execute(connection: InterruptibleConnection) -> AsyncCursor[Any]:
-            return await connection.execute(statement.text, values)
-
-        # All rows have come with the answer: to fetch them takes no connection.
-        return await statement.rows(await self._run(execute, repeatable=repeatable))
-
-
-def _grant(limit: asyncio.Timeout, seconds: float) -> None:
-    """Put a limit off, if there is less time left."""
+def _extend(limit: asyncio.Timeout, seconds: float) -> None:
+    """Extend a timeout so that at least ``seconds`` remain."""
     ends_at = limit.when()
     at_least_until = asyncio.get_running_loop().time() + seconds
     if ends_at is not None and ends_at < at_least_until:
         limit.reschedule(at_least_until)
-
-
-def _translated(error: Error) -> Exception:
-    match error:
-        case OperationalError() | InterfaceError() | ReadOnlySqlTransaction():
-            return DatabaseUnavailableError(_message(error))
-        case UniqueViolation() | ExclusionViolation():
-            return DuplicateError(_key(error))
-        case ForeignKeyViolation() | RestrictViolation():
-            return BrokenReferenceError(_key(error))
-        case NumericValueOutOfRange() | StringDataRightTruncation() | DatetimeFieldOverflow():
-            return UnfitValueError(type(error).__name__)
-        case DataError() if error.sqlstate is None:  # Psycopg has not sent it
-            return UnfitValueError(type(error).__name__)
-        case _:
-            return DatabaseError(_message(error))
-
-
-def _key(error: Error) -> list[str]:
-    """The fields of the key that PostgreSQL refused, but for the owner.
-
-    In any language it says ``(owner_id, name)=(…, …)``. The name of the constraint would not do: a
-    partition has others.
-    """
-    key = re.search(r"\((.*?)\)=\(", error.diag.message_detail or "")
-    fields = key[1].replace('"', "").split(", ") if key else []
-    return [field for field in fields if field != "owner_id"]
-
-
-def _message(error: Error) -> str:
-    """What PostgreSQL says, but for the details, in which there may be values."""
-    return f"{type(error).__name__}: {error.diag.message_primary or str(error).splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Connections that are kept for whoever needs one next."""
+"""Connections that are kept for the next statement."""
 
 import asyncio
 import select
@@ -17,12 +17,13 @@ _LONGEST_IDLE = 5.0
 class Pool:
     """Lends connections, the one that was used last first, and makes one if there is none.
 
-    How many there are is up to those who borrow. It sorts out connections that died while nobody
-    used them: a server that closes a connection says so, which shows without a round trip; a
-    network that forgets it says nothing, so after some idle seconds the server has to answer.
+    The caller limits concurrency. Idle connections are validated before reuse: a server that closes
+    a connection says so, which shows without a round trip; a network that forgets it says nothing,
+    so after some idle seconds the connection is pinged.
 
     SQLAlchemy's pool takes ten times the processor time, a tenth of that of a whole request.
-    Psycopg's would not try again for minutes once a database has been away for long.
+    Psycopg's first tries again after a second (here 0.05), and after its ``reconnect_timeout`` of
+    300 seconds, by default, starts no new attempt while requests wait.
 
     Args:
         connector: makes connections.

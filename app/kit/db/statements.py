@@ -1,19 +1,24 @@
-"""The statements of an owned model, and the values of their parameters."""
+"""The statements of an owned table, and the values of their parameters."""
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Coroutine, Hashable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from fastcrud import AccessDenied, FastCRUD, PolicyConfig
+from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     BindParameter,
     ClauseElement,
+    ClauseList,
     ColumnElement,
     Insert,
     Select,
     String,
     Table,
+    TypeClause,
+    UpdateBase,
     any_,
     bindparam,
     delete,
@@ -25,28 +30,37 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import QueryableAttribute
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.operators import custom_op
+from sqlmodel import col
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.kit.db.compiled import DIALECT, OWNER, CompiledStatement, OwnerMissingError
-from app.kit.db.dialects import STATEMENT
+from app.kit.db.compiled import OWNER, CompiledStatement
+from app.kit.db.errors import OwnerMissingError
 from app.kit.models.owned import Owned
 from app.kit.models.sorting import sort_key
+from app.kit.models.time import later_version
 
-Build = Callable[[], Awaitable[Any]]
+ResultT = TypeVar("ResultT")
 Versions = Collection[datetime]
 """Versions of a row: the times of its last change."""
 
+THERE = "is there"
+"""The column that tells a version conflict from a missing row. No field can have this name."""
+
+_READ_ONLY = frozenset({"owner_id", "id", "created_at", "updated_at"})
 _MOST_STATEMENTS = 1000
 """Clients choose which fields they send, and so how many statements there are."""
 _SQL = (ClauseElement, QueryableAttribute)
-# SQLAlchemy keeps the names of columns to itself, so no parameter has the name of one.
+# SQLAlchemy reserves column names as parameter names, hence the prefix.
 _KEY: BindParameter[UUID] = bindparam("bound_key")
 _LIMIT: BindParameter[int] = bindparam("bound_limit")
 _SEARCH = bindparam("bound_search", type_=String)
 _VERSIONS = bindparam("bound_versions", type_=ARRAY(UTCDateTime))
+_OF_A_ROW = (ColumnElement, ClauseList, TypeClause)
 
 
 class Position(NamedTuple):
@@ -64,7 +78,7 @@ class Query(NamedTuple):
 
 
 class _PageShape(NamedTuple):
-    """What makes one page's statement another than the next: all but the values."""
+    """A cache key: everything that changes the SQL of a page."""
 
     sort: str
     filters: tuple[str, ...]
@@ -73,36 +87,49 @@ class _PageShape(NamedTuple):
 
 
 class _UpdateShape(NamedTuple):
-    """What makes one update's statement another than the next: all but the values."""
+    """A cache key: everything that changes the SQL of an update."""
 
     given: tuple[str, ...]
     computed: tuple[tuple[str, Any], ...]
+    conditional: bool
+
+
+class _DeleteShape(NamedTuple):
+    """A cache key: everything that changes the SQL of a delete."""
+
+    conditional: bool
 
 
 class Statements:
-    """What is sent for each operation, built when it is first needed and kept for all owners.
+    """What is sent for each operation. Each shape is built once, and serves every owner.
+
+    FastCRUD builds the queries, under a policy whose owner is a parameter.
 
     Args:
         model: the table.
-        select_mine: builds a query of the owner's rows, with the fields that rows are read with.
-            It takes conditions, and values to filter by, as FastCRUD's ``select`` does.
+        read_schema: the fields that rows are read with.
     """
 
-    def __init__(self, model: type[Owned], select_mine: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, model: type[Owned], read_schema: type[BaseModel]) -> None:
         self._model = model
         self._table: Table = model.__table__  # type: ignore[attr-defined]
-        self._select = select_mine
+        self._read_schema = read_schema
+        mine = PolicyConfig(read=col(model.owner_id) == OWNER)
+        self._fastcrud: FastCRUD[Any, Any, Any, Any, Any, Any] = FastCRUD(model, policy=mine)
+        self._one = self._select(id=_KEY)
         self._kept: dict[Hashable, CompiledStatement] = {}
+        self._get = CompiledStatement(self._one)
+        self._create = CompiledStatement(self._insert_one())
 
-    async def create(self, row: Mapping[str, Any]) -> Query:
+    def create(self, row: Mapping[str, Any]) -> Query:
         """Insert a row, with a value for each field, and return it."""
-        return Query(await self._statement("create", self._insert), _bound_values(row))
+        return Query(self._create, _bound_values(row))
 
-    async def get(self, id_: UUID) -> Query:
+    def get(self, id_: UUID) -> Query:
         """Return a row."""
-        return Query(await self._statement("get", self._select_one), {_KEY.key: id_})
+        return Query(self._get, {_KEY.key: id_})
 
-    async def get_page(
+    def get_page(
         self,
         *,
         sort: str,
@@ -119,47 +146,42 @@ class Statements:
         if after is not None:
             field = sort.removeprefix("-")
             values |= {_after(field): after.value, _after("id"): after.id}
-        return Query(await self._statement(shape, lambda: self._select_page(shape)), values)
+        return Query(self._statement(shape, self._select_page), values)
 
-    async def update(
-        self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None
-    ) -> Query:
-        """Change a row, and return it."""
+    def update(self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None) -> Query:
+        """Change a row, and return it.
+
+        Raises:
+            AccessDenied: a field is not for its owner to change.
+            TypeError: a field is not there, or an expression reads more than the row.
+        """
         computed = {k: v for k, v in changes.items() if isinstance(v, _SQL)}
         given = {k: v for k, v in changes.items() if k not in computed}
-        shape = _UpdateShape(tuple(given), tuple(computed.items()))
-        values = {**_bound_values(given), _KEY.key: id_}
-        return await self._write(shape, lambda: self._update_one(shape), values, versions)
+        shape = _UpdateShape(tuple(given), tuple(computed.items()), versions is not None)
+        values = {**_bound_values(given), _KEY.key: id_, _VERSIONS.key: versions}
+        return Query(self._statement(shape, self._update_one), values)
 
-    async def delete(self, id_: UUID, versions: Versions | None) -> Query:
+    def delete(self, id_: UUID, versions: Versions | None) -> Query:
         """Delete a row, and return what it was."""
-        return await self._write("delete", self._delete_one, {_KEY.key: id_}, versions)
+        values = {_KEY.key: id_, _VERSIONS.key: versions}
+        return Query(self._statement(_DeleteShape(versions is not None), self._delete_one), values)
 
-    async def _write(
-        self, shape: Hashable, build: Build, values: dict[str, Any], versions: Versions | None
-    ) -> Query:
-        if versions is None:
-            return Query(await self._statement(shape, build), values)
-        statement = await self._statement(
-            (shape, "versions"), lambda: self._conditional(build), DIALECT
-        )
-        return Query(statement, {**values, _VERSIONS.key: versions})
-
-    async def _statement(
-        self, shape: Hashable, build: Build, dialect: Dialect = STATEMENT
+    def _statement(
+        self, shape: Hashable, build: Callable[[Any], Select[Any] | UpdateBase]
     ) -> CompiledStatement:
         statement = self._kept.get(shape)
         if statement is None:
             if len(self._kept) == _MOST_STATEMENTS:
                 self._kept.clear()
-            statement = self._kept[shape] = CompiledStatement(await build(), dialect)
+            statement = self._kept[shape] = CompiledStatement(build(shape))
         return statement
 
-    async def _select_one(self) -> Select[Any]:
-        one: Select[Any] = await self._select(id=_KEY)
-        return one
+    def _select(self, **conditions: Any) -> Select[Any]:
+        """Return FastCRUD's query of the owner's rows, with the fields that rows are read with."""
+        query: Select[Any] = _result(self._fastcrud.select(self._read_schema, **conditions))
+        return query
 
-    async def _select_page(self, shape: _PageShape) -> Select[Any]:
+    def _select_page(self, shape: _PageShape) -> Select[Any]:
         field = shape.sort.removeprefix("-")
         descending = shape.sort.startswith("-")
         # The order of creation is the order of the primary key.
@@ -176,45 +198,87 @@ class Statements:
             here, there = tuple_(*keys), tuple_(*map(sort_key, sorted_by, values))
             where.append(here < there if descending else here > there)
         where += [self._table.c[field] == bindparam(_bound(field)) for field in shape.filters]
-        page: Select[Any] = await self._select(where=where)
         order = [key.desc() if descending else key.asc() for key in keys]
-        return page.order_by(*order).limit(_LIMIT)
+        return self._select(where=where).order_by(*order).limit(_LIMIT)
 
-    async def _insert(self) -> Insert:
+    def _insert_one(self) -> Insert:
         columns = (column for column in self._table.columns if column.name != "owner_id")
         values = {column: bindparam(_bound(column.name), type_=column.type) for column in columns}
-        shown = (await self._select_one()).selected_columns
-        return insert(self._table).values(values).values(owner_id=OWNER).returning(*shown)
+        new = insert(self._table).values(values).values(owner_id=OWNER)
+        return new.returning(*self._one.selected_columns)
 
-    async def _update_one(self, shape: _UpdateShape) -> ReturningUpdate[Any]:
+    def _update_one(self, shape: _UpdateShape) -> Select[Any] | ReturningUpdate[Any]:
         computed = dict(shape.computed)
-        if unknown := {*shape.given, *computed}.difference(self._table.columns.keys()):
-            raise TypeError(f"{self._table.name} has no fields {unknown}")
-        one = await self._select_one()
-        # Later than before, even if the clock stands still or goes back.
-        later = self._table.c.updated_at + timedelta(microseconds=1)
-        return (
+        self._refuse_unwritable({*shape.given, *computed})
+        for expression in computed.values():
+            self._refuse_other_rows(expression)
+        write = (
             update(self._table)
-            .where(_condition(one))
+            .where(self._is_mine())
             .values({field: bindparam(_bound(field)) for field in shape.given})
             .values(computed)
-            .values(updated_at=func.greatest(func.now(), later))
-            .returning(*one.selected_columns)
+            .values(updated_at=later_version(self._table))
+            .returning(*self._one.selected_columns)
         )
+        return self._if_current(write) if shape.conditional else write
 
-    async def _delete_one(self) -> ReturningDelete[Any]:
-        one = await self._select_one()
-        return delete(self._table).where(_condition(one)).returning(*one.selected_columns)
+    def _delete_one(self, shape: _DeleteShape) -> Select[Any] | ReturningDelete[Any]:
+        columns = self._one.selected_columns
+        write = delete(self._table).where(self._is_mine()).returning(*columns)
+        return self._if_current(write) if shape.conditional else write
 
-    async def _conditional(self, build: Build) -> Select[Any]:
-        """Write a row in certain versions. What is returned tells one in another from no row."""
-        write: ReturningUpdate[Any] | ReturningDelete[Any] = await build()
-        CompiledStatement(write, STATEMENT)  # within another, a dialect cannot tell its parts
+    def _is_mine(self) -> ColumnElement[bool]:
+        """Return the condition of FastCRUD's query of one row."""
+        if self._one.whereclause is None:
+            raise OwnerMissingError(self._one)
+        return self._one.whereclause
+
+    def _if_current(self, write: ReturningUpdate[Any] | ReturningDelete[Any]) -> Select[Any]:
+        """Write if the version matches.
+
+        The extra column tells a version conflict (412) from a missing row (404).
+        """
         written = write.where(self._table.c.updated_at == any_(_VERSIONS)).cte("written")
-        there = select((await self._select_one()).exists().label("bound_is_there")).subquery(
-            "there"
-        )
+        there = select(self._one.exists().label(THERE)).subquery("there")
         return select(there, written).select_from(there.outerjoin(written, true()))
+
+    def _refuse_unwritable(self, fields: set[Any]) -> None:
+        if read_only := _READ_ONLY & fields:
+            raise AccessDenied("update", self._model, columns=sorted(read_only), reason="columns")
+        if unknown := fields.difference(self._table.columns.keys()):
+            raise TypeError(f"{self._table.name} has no fields {unknown}")
+
+    def _refuse_other_rows(self, expression: Any) -> None:  # noqa: ANN401 - SQL of any kind
+        """Refuse an expression that reads more than the row: a query, text, another table.
+
+        It guards against mistakes. A function that runs SQL in a value is not recognized.
+        """
+        clause = (
+            expression.__clause_element__()
+            if hasattr(expression, "__clause_element__")
+            else expression
+        )
+        for part in visitors.iterate(clause):
+            of_another = (
+                isinstance(part, NamedColumn) and getattr(part, "table", None) != self._table
+            )
+            operators = {type(getattr(part, name, None)) for name in ("operator", "modifier")}
+            if of_another or custom_op in operators or not isinstance(part, _OF_A_ROW):
+                raise OwnerMissingError(
+                    f"{self._table.name}: an expression of an update reads nothing but the row."
+                    " Use a transaction for other statements"
+                )
+
+
+def _result(build: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Return the result of a coroutine that awaits nothing, as FastCRUD's ``select``."""
+    try:
+        build.send(None)
+    except StopIteration as done:
+        result: ResultT = done.value
+        return result
+    build.close()
+    raise RuntimeError("FastCRUD's select waits for something")
 
 
 def _bound(field: str) -> str:
@@ -229,9 +293,3 @@ def _after(field: str) -> str:
 
 def _bound_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_bound(field): value for field, value in values.items()}
-
-
-def _condition(query: Select[Any]) -> ColumnElement[bool]:
-    if query.whereclause is None:
-        raise OwnerMissingError(query)
-    return query.whereclause

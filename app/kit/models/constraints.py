@@ -1,23 +1,25 @@
-"""What the database itself refuses: CHECKs that repeat the bounds of the models, and keys."""
+"""What the database itself refuses: CHECKs that repeat the bounds of fields, and keys."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ColumnElement,
+    Constraint,
     ForeignKeyConstraint,
+    Index,
     Table,
+    UniqueConstraint,
     func,
 )
-from sqlalchemy.types import TypeEngine
-from sqlmodel.sql.sqltypes import AutoString
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from app.kit.models.fields import ANYTHING_BUT_NUL, References
-from app.kit.models.patterns import in_sql, one_of
+from app.kit.models.fields import LINE, OWNER_ID, References, Schema
 
 # Alembic can alter or drop a constraint only by its name.
 NAMING_CONVENTION = {
@@ -36,64 +38,71 @@ _CHECKS: dict[str, Callable[[Column[Any], Any], ColumnElement[bool]]] = {
     "exclusiveMinimum": lambda column, bound: column > bound,
     "exclusiveMaximum": lambda column, bound: column < bound,
     "pattern": lambda column, bound: column.regexp_match(bound),
-    "enum": lambda column, values: column.in_(values),
+    "enum": lambda column, members: column.in_(members),
 }
-
 _KEPT_BY_TYPE = frozenset({"uuid", "date", "date-time"})
-"""The formats of text that is not stored as text, and has no other bounds than its type."""
+"""The formats of text that is not stored as text: its type is its only bound."""
+
+_INT32 = (-(2**31), 2**31 - 1)
+# PostgreSQL cuts longer names, and then no longer finds them.
+_LONGEST_NAME = 63
+# Of up to four bytes each, as 2,704 bytes are the most that PostgreSQL indexes.
+_LONGEST_INDEXED = 500
 
 
-def repeat_bounds(table: Table, schema: dict[str, Any]) -> None:
-    """Give ``table`` a CHECK for each bound in the JSON Schema of its model.
+def add_checks(table: Table, field: str, schema: Schema) -> None:
+    """Add a CHECK for each bound in the JSON Schema of a field.
 
-    The bound becomes part of the constraint's name, what is no number as its checksum, because
-    Alembic compares CHECKs by name only: so it sees that a bound has changed.
+    The name of a CHECK has its bound (text as a checksum): Alembic compares CHECKs by name only,
+    and so sees that a bound has changed. A pattern of the field's own gets none, because engines
+    read patterns differently.
     """
-    for field in schema["properties"]:
-        for variant in variants(schema, field):
-            if variant.get("format") in _KEPT_BY_TYPE:
-                continue
-            for keyword, bound in _bounds(variant).items():
-                version = (
-                    bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
-                )
-                name = f"{field}_{keyword.lower()}_{version}"
-                check = _CHECKS[keyword](table.c[field], bound)
-                table.append_constraint(CheckConstraint(check, name=name))
+    if schema.get("format") in _KEPT_BY_TYPE:
+        return
+    for keyword, bound in _bounds(schema).items():
+        version = bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
+        name = f"{field}_{keyword.lower()}_{version}"
+        table.append_constraint(CheckConstraint(_CHECKS[keyword](table.c[field], bound), name=name))
 
 
-def _bounds(variant: dict[str, Any]) -> dict[str, Any]:
-    """Return the bounds that CHECKs keep, in a form that a migration can have."""
-    bounds = {keyword: variant[keyword] for keyword in _CHECKS if keyword in variant}
-    if bounds.get("pattern") == ANYTHING_BUT_NUL:
-        del bounds["pattern"]  # PostgreSQL stores no NUL anyhow
+def _bounds(schema: Schema) -> Schema:
+    bounds = {keyword: schema[keyword] for keyword in _CHECKS if keyword in schema}
+    if schema.get("format") == "int32":  # the column itself keeps the widest ones
+        bounds = {keyword: bound for keyword, bound in bounds.items() if bound not in _INT32}
+    if bounds.get("pattern") not in {LINE, OWNER_ID}:
+        bounds.pop("pattern", None)
+    if "const" in schema:
+        bounds["enum"] = [schema["const"]]
     if any({"%", ":"} & {*member} for member in bounds.get("enum", [])):
-        bounds["pattern"] = one_of(bounds.pop("enum"))
-    if "pattern" in bounds:
-        bounds["pattern"] = in_sql(bounds["pattern"])
+        bounds["pattern"] = _one_of(bounds.pop("enum"))
     return bounds
 
 
-def column_types(schema: dict[str, Any]) -> Iterator[tuple[str, type[TypeEngine[Any]]]]:
-    """Give the fields whose column is of another type than SQLModel's choice, and that type."""
-    for field in schema["properties"]:
-        for variant in variants(schema, field):
-            # To change a CHECK is one migration. To change a type of PostgreSQL is more.
-            if "enum" in variant:
-                yield field, AutoString
-            if variant.get("format") == "int64":
-                yield field, BigInteger
+def _one_of(members: Iterable[str]) -> str:
+    r"""Return a pattern that matches each member, without ``%`` and ``:``.
+
+    In a migration it is a part of text, where SQLAlchemy doubles the one and takes the other for
+    the start of a parameter. PostgreSQL reads ``\U00000025`` as ``%``.
+    """
+    pattern = f"^({'|'.join(map(re.escape, members))})$"
+    return pattern.replace("%", r"\U00000025").replace(":", r"\U0000003a")
 
 
-def refer(table: Table, field: str, reference: References) -> None:
-    """Give ``table`` the foreign key that a field declares. The owner is a part of it."""
+def add_unique(table: Table, fields: tuple[str, ...]) -> None:
+    """Make the values of some fields, together, unique among the rows of an owner."""
+    table.append_constraint(UniqueConstraint(table.c.owner_id, *(table.c[name] for name in fields)))
+
+
+def add_foreign_key(table: Table, field: str, reference: References) -> None:
+    """Add the foreign key of a field, the owner in it, and the index that deletes need."""
     columns = [table.c.owner_id, table.c[field]]
     key = [f"{reference.table}.owner_id", f"{reference.table}.id"]
     table.append_constraint(ForeignKeyConstraint(columns, key, ondelete=reference.ondelete))
+    Index(None, *columns, table.c.id)
 
 
 def is_referred_to(table: Table) -> bool:
-    """Tell whether a row may be one that cannot be deleted, because another one refers to it."""
+    """Tell whether rows of other tables may keep a row of this one from being deleted."""
     return any(
         key.target_fullname == f"{table.name}.id" and key.ondelete != "CASCADE"
         for other in table.metadata.tables.values()
@@ -101,9 +110,50 @@ def is_referred_to(table: Table) -> bool:
     )
 
 
-def variants(schema: dict[str, Any], field: str) -> Iterator[dict[str, Any]]:
-    """Give what a field may be, null included, as the JSON Schema of its model says."""
-    definition = schema["properties"][field]
-    for variant in definition.get("anyOf", [definition]):
-        name = variant.get("$ref", "").rpartition("/")[2]
-        yield {**schema["$defs"][name], **variant} if name else variant
+def refuse_long_keys(schemas: dict[str, Schema]) -> None:
+    """Refuse text that may be too long for an index.
+
+    Args:
+        schemas: the JSON Schemas of the fields that one index may have.
+
+    Raises:
+        TypeError: together they may be longer than what PostgreSQL indexes.
+    """
+    lengths = {name: _longest(schema) for name, schema in schemas.items()}
+    if sum(lengths.values()) > _LONGEST_INDEXED:
+        names = ", ".join(name for name, length in lengths.items() if length)
+        raise TypeError(
+            f"{names}: an index holds {_LONGEST_INDEXED} characters in all, so text that is unique"
+            " or filtered by needs a smaller max_length"
+        )
+
+
+def _longest(schema: Schema) -> float:
+    """The most characters of what is stored as text, members of an enumeration apart."""
+    if schema.get("type") != "string" or {"format", "enum", "const"} & schema.keys():
+        return 0
+    longest: float = schema.get("maxLength", inf)
+    return longest
+
+
+def refuse_unsafe(table: Table) -> None:
+    """Refuse what would tell an owner what another one has, and names that PostgreSQL would cut.
+
+    Raises:
+        TypeError: a key does not name the owner, or a name is too long.
+    """
+    keys: list[Constraint | Index] = [*table.constraints, *table.indexes]
+    for key in keys:
+        name = str(key.name or "")
+        if len(name) > _LONGEST_NAME:
+            raise TypeError(
+                f"the name {name} has {len(name)} characters, and PostgreSQL takes"
+                f" {_LONGEST_NAME}: give the field or the class a shorter name"
+            )
+        if not isinstance(key, Index | UniqueConstraint | ForeignKeyConstraint | ExcludeConstraint):
+            continue
+        if "owner_id" not in key.columns and not (isinstance(key, Index) and not key.unique):
+            raise TypeError(
+                f"{', '.join(key.columns.keys())}: a constraint without owner_id would hold beyond"
+                " one owner. Declare it in `unique`, or with References"
+            )

@@ -1,23 +1,67 @@
-"""The base of every owned table and of its schemas."""
+"""The base of every owned table: one class declares a resource."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, get_args
+from inspect import get_annotations
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
+from weakref import WeakSet
 
-from pydantic import MISSING, BaseModel, ConfigDict, model_validator
-from pydantic import Field as PydanticField
-from sqlalchemy import Column, Index, String, Table, UniqueConstraint, event
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from sqlalchemy import Column, ColumnDefault, Index, String, Table, event, false, func, true
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-from app.kit.models.constraints import NAMING_CONVENTION, column_types, refer, repeat_bounds
-from app.kit.models.declarations import refuse_beyond_owner, refuse_long_keys, refuse_unsupported
-from app.kit.models.fields import Id, NewId, OwnerId, References, Time, declared_type
+from app.kit.models.constraints import (
+    NAMING_CONVENTION,
+    add_checks,
+    add_foreign_key,
+    add_unique,
+    refuse_long_keys,
+    refuse_unsafe,
+)
+from app.kit.models.fields import KINDS, Id, OwnerId, StrictType, Time, strict_type
 from app.kit.models.sorting import sort_key
-from app.kit.models.time import from_microseconds
+from app.kit.models.time import from_microseconds, later_version
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
+
+OWNER_SETTING = "app.owner"
+"""The setting of PostgreSQL that names the owner in a transaction."""
+
+_UNFIT = {
+    "filterable": "of a type that no query string has: leave it out",
+    "searchable": "no text: name text",
+    "sortable": "no time, date or integer: name one of these",
+    "not_in_create": "required, and nothing else could give its value: give it a default",
+}
+_NAMING = (*_UNFIT, "unique", "not_in_update", "not_in_read")
+"""The class variables that name fields."""
+
+
+class OwnedField(NamedTuple):
+    """A field of an owned table.
+
+    Attributes:
+        type: its type, strict and bounded.
+        info: what Pydantic knows of it, its default included.
+    """
+
+    type: StrictType
+    info: FieldInfo
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a row may be created without it."""
+        return not self.info.is_required()
+
+    def default(self) -> Any:  # noqa: ANN401 - of any kind
+        """Return the value of a row that is created without it."""
+        return self.info.get_default(call_default_factory=True)
 
 
 class Owned(SQLModel):
@@ -26,116 +70,74 @@ class Owned(SQLModel):
     The key is ``(owner_id, id)``: a row is found through its owner. ``id`` is a UUIDv7
     (RFC 9562), so the order of ``id`` is the order of creation.
 
-    The class variables name the fields that a list can be sorted by (times, dates and integers;
-    null is the largest value), filtered by (these but for times, and booleans, enumerations, ids
-    and text) and searched in (text), and those whose value no other row of the owner has. A sort
-    order costs an index, which filters make wider, and so does a unique field.
+    Class variables name fields:
+
+    - ``filterable``: lists are filtered by them.
+    - ``searchable``: lists are searched in them (text).
+    - ``sortable``: lists are sorted by them (times, dates and integers; null is the largest
+      value). A sort order costs an index, which filters make wider.
+    - ``unique``: no other row of the owner has the same value. A tuple of fields is unique as a
+      whole.
+    - ``not_in_create``, ``not_in_update``, ``not_in_read``: left out of these schemas.
 
     Raises:
-        TypeError: something that the model declares would hold beyond one owner, or lets a field
-            take what the database cannot hold.
+        TypeError: a field or a class variable cannot work. The message says what to write instead.
     """
 
-    sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
     filterable: ClassVar[tuple[str, ...]] = ()
     searchable: ClassVar[tuple[str, ...]] = ()
-    unique: ClassVar[tuple[str, ...]] = ()
+    sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
+    unique: ClassVar[tuple[str | tuple[str, ...], ...]] = ()
+    not_in_create: ClassVar[tuple[str, ...]] = ()
+    not_in_update: ClassVar[tuple[str, ...]] = ()
+    not_in_read: ClassVar[tuple[str, ...]] = ()
+    owned_fields: ClassVar[dict[str, OwnedField]] = {}
 
-    # Collation "C" compares byte by byte, whatever the locale of the database.
-    owner_id: OwnerId = Field(primary_key=True, sa_type=String(255, collation="C"))
-    id: Id = Field(primary_key=True)
-    created_at: Time
-    updated_at: Time
+    # None is for a new row of a transaction: its columns have the defaults.
+    owner_id: OwnerId = Field(default=None)
+    id: Id = Field(default=None)
+    created_at: Time = Field(default=None)
+    updated_at: Time = Field(default=None)
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse fields that would hide a part of the machinery."""
+        super().__init_subclass__(**arguments)
+        for name in get_annotations(cls):
+            if name in Owned.model_fields or (hasattr(Owned, name) and name not in _NAMING):
+                raise TypeError(f"{cls.__name__}.{name}: Owned has this name: rename the field")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Choose types for columns, where SQLModel's own would not do."""
-        refuse_unsupported(cls)
-        for name, type_ in column_types(cls.model_json_schema()):
-            field = cls.model_fields[name]
-            field.metadata = [*Field(sa_type=type_).metadata, *field.metadata]
+        """Make the types of all fields strict, and columns of them."""
+        cls.owned_fields = {}
+        for name, info in cls.model_fields.items():
+            try:
+                info.metadata = [item for item in info.metadata if id(item) not in _columns]
+                field = OwnedField(strict_type(info), info)
+                _refuse_unfit_default(field)
+            except TypeError as error:
+                raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+            cls.owned_fields[name] = field
+            (column,) = Field(sa_column=_column(name, field)).metadata
+            _columns[id(column)] = column
+            info.metadata = [column, *info.metadata]
+        _refuse_unfit_names(cls)
 
 
-@event.listens_for(Owned, "instrument_class", propagate=True)
-def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
-    table: Table = model.__table__  # type: ignore[attr-defined]
-    schema = model.model_json_schema()
-    refuse_long_keys(table, schema, indexed=(*model.unique, *model.filterable))
-    repeat_bounds(table, schema)
-    for field in model.unique:
-        table.append_constraint(UniqueConstraint(table.c.owner_id, table.c[field]))
-    for field in model.sortable:
-        _index_order(table, field, [table.c[name] for name in model.filterable])
-    for field in model.model_fields:
-        for reference in get_args(declared_type(model, field)):
-            if isinstance(reference, References):
-                refer(table, field, reference)
-                Index(None, table.c.owner_id, table.c[field], table.c.id)
-    refuse_beyond_owner(table)
+# What SQLModel is told of columns: a subclass makes its own, and does not read these as declared.
+_columns: dict[int, Any] = {}
+_owned_tables: WeakSet[Table] = WeakSet()
 
 
-def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
-    """Index a sort order. What lists are filtered by is in it, so that no other row is read."""
-    # To sort by creation is to sort by id, and without a filter the primary key will do for that.
-    key = [] if field == "created_at" else [sort_key(table.c[field])]
-    columns = [*key, table.c.id, *(column for column in filters if column.name != field)]
-    if len(columns) > 1:
-        Index(f"ix_{table.name}_by_{field}", table.c.owner_id, *columns)
+def is_owned(table: Table) -> bool:
+    """Tell whether a table is that of an owned model."""
+    return table in _owned_tables
 
 
-class RequestSchema(BaseModel):
-    """Base of what clients send. An unknown field is refused.
-
-    Raises:
-        TypeError: a field takes what the database cannot hold, or a value that is coerced.
-    """
-
-    model_config = ConfigDict(extra="forbid", use_enum_values=True)
-
-    @classmethod
-    def __pydantic_on_complete__(cls) -> None:
-        """Refuse fields that would not keep to the contract."""
-        refuse_unsupported(cls)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_numbers(cls, body: object) -> object:
-        """Take 1.0 for 1: to JSON Schema it is an integer, to Pydantic it is none."""
-        if not isinstance(body, dict):
-            return body
-        return {
-            name: int(value) if isinstance(value, float) and value.is_integer() else value
-            for name, value in body.items()
-        }
-
-
-class CreateSchema(RequestSchema):
-    """Base of what clients send to create a row."""
-
-    id: Annotated[
-        NewId | MISSING,
-        PydanticField(
-            description="A UUIDv7 of your own. It makes a retry safe: the second one is 409.",
-            examples=["01a20276-ba86-76a2-88ef-8e98309d0047"],
-        ),
-    ] = MISSING
-
-
-class UpdateSchema(RequestSchema):
-    """Base of what clients send to change a row.
-
-    A field is declared ``Type | MISSING = MISSING``: it may be absent, but not null.
-    """
-
-
-class ReadSchema(BaseModel):
-    """Base of what clients are shown. No field has a default; the owner is not repeated."""
-
-    model_config = ConfigDict(use_enum_values=True)  # as they are stored
-
-    id: Annotated[Id, PydanticField(description="A UUIDv7: the order of ids is that of creation.")]
-    created_at: Annotated[Time, PydanticField(description="When the id was made.")]
-    updated_at: Annotated[Time, PydanticField(description="When it was last changed.")]
+def own_fields(model: type[Owned]) -> dict[str, OwnedField]:
+    """Return the fields that a resource declares itself."""
+    fields = model.owned_fields.items()
+    return {name: field for name, field in fields if name not in Owned.model_fields}
 
 
 def new_id() -> UUID:
@@ -146,3 +148,105 @@ def new_id() -> UUID:
 def creation_time(id_: UUID) -> datetime:
     """The moment in a UUIDv7: Unix milliseconds in its first 48 bits (RFC 9562, 5.7)."""
     return from_microseconds((id_.int >> 80) * 1000)
+
+
+def _refuse_unfit_default(field: OwnedField) -> None:
+    default = field.info.default
+    if default in (None, PydanticUndefined):
+        return
+    try:
+        TypeAdapter(field.type.annotation).validate_python(default)
+    except ValidationError as error:
+        raise TypeError(f"its default does not fit: {error.errors()[0]['msg']}") from None
+
+
+def _refuse_unfit_names(model: type[Owned]) -> None:
+    """Refuse class variables that name what is no field, or one of an unfit kind."""
+    fields = model.owned_fields
+    named = {use: _flat(getattr(model, use)) for use in _NAMING}
+    for use, names in named.items():
+        for name in names:
+            if name not in fields:
+                known = ", ".join(fields)
+                raise TypeError(f'{model.__name__}.{use}: "{name}" is no field: use one of {known}')
+    unfit: dict[str, Callable[[OwnedField], bool]] = {
+        "filterable": lambda field: field.type.kind.from_query is None,
+        "searchable": lambda field: field.type.kind is not KINDS[str],
+        "sortable": lambda field: not field.type.kind.is_sortable,
+        "not_in_create": lambda field: not field.has_default,
+    }
+    for use, is_unfit in unfit.items():
+        for name in named[use]:
+            if is_unfit(fields[name]):
+                raise TypeError(f"{model.__name__}.{use}: {name} is {_UNFIT[use]}")
+
+
+def _flat(names: Iterable[str | tuple[str, ...]]) -> list[str]:
+    return [part for name in names for part in ([name] if isinstance(name, str) else name)]
+
+
+def _column(name: str, field: OwnedField) -> Column[Any]:
+    """Return a new column for a field."""
+    type_ = field.type.kind.column()
+    match name:
+        case "owner_id":
+            # Collation "C" compares byte by byte, whatever the locale of the database.
+            owner = func.current_setting(OWNER_SETTING, true())
+            return Column(name, String(255, collation="C"), primary_key=True, default=owner)
+        case "id":
+            return Column(name, type_, primary_key=True, default=new_id)
+        case "created_at" | "updated_at":
+            return Column(name, type_, nullable=False, default=_created_at)
+    default, default_factory = field.info.default, field.info.default_factory
+    return Column(
+        name,
+        type_,
+        nullable=field.type.is_nullable,
+        default=default_factory,
+        # With it, rows that are there already get the default of a new field, and so do rows that
+        # the version before this one inserts.
+        server_default=None if default in (None, PydanticUndefined) else _literal(default),
+    )
+
+
+def _created_at(context: DefaultExecutionContext) -> datetime:
+    id_: UUID = context.get_current_parameters()["id"]  # type: ignore[no-untyped-call]
+    return creation_time(id_)
+
+
+def _literal(default: Any) -> Any:  # noqa: ANN401 - of any kind
+    if isinstance(default, bool):
+        return true() if default else false()
+    return str(default)
+
+
+@event.listens_for(Owned, "instrument_class", propagate=True)
+def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    _owned_tables.add(table)
+    table.c.updated_at.onupdate = ColumnDefault(later_version(table), for_update=True)
+    schemas = {name: field.type.schema for name, field in model.owned_fields.items()}
+    try:
+        refuse_long_keys(
+            {name: schemas[name] for name in _flat((*model.unique, *model.filterable))}
+        )
+        for name, field in model.owned_fields.items():
+            add_checks(table, name, field.type.schema)
+            if field.type.references:
+                add_foreign_key(table, name, field.type.references)
+        for names in model.unique:
+            add_unique(table, (names,) if isinstance(names, str) else names)
+        for name in model.sortable:
+            _index_order(table, name, [table.c[name] for name in model.filterable])
+        refuse_unsafe(table)
+    except TypeError as error:
+        raise TypeError(f"{model.__name__}: {error}") from None
+
+
+def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
+    """Index a sort order. What lists are filtered by is in it, so that no other row is read."""
+    # To sort by creation is to sort by id, and without a filter the primary key will do for that.
+    key = [] if field == "created_at" else [sort_key(table.c[field])]
+    columns = [*key, table.c.id, *(column for column in filters if column.name != field)]
+    if len(columns) > 1:
+        Index(f"ix_{table.name}_by_{field}", table.c.owner_id, *columns)

@@ -1,6 +1,9 @@
-"""Times as whole microseconds since 1970, the precision of PostgreSQL."""
+"""Times as whole microseconds since 1970, the precision of PostgreSQL, and versions of rows."""
 
 from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, DateTime, Table, func
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -16,3 +19,14 @@ def to_microseconds(time: datetime) -> int:
 def from_microseconds(microseconds: int) -> datetime:
     """Return the time so many microseconds after 1970, or the nearest that Python can hold."""
     return _EPOCH + min(max(microseconds, _FIRST), _LAST) * _MICROSECOND
+
+
+def later_version(table: Table) -> ColumnElement[datetime]:
+    """Return the next ``updated_at`` of a row: later, even if the clock stands still or goes back.
+
+    It applies only IMMUTABLE functions to the column, as Citus asks of an UPDATE on a shard; an
+    interval can be added to a time with a time zone in a STABLE way only.
+    """
+    without_zone = func.timezone("UTC", table.c.updated_at, type_=DateTime())
+    later = func.timezone("UTC", without_zone + _MICROSECOND, type_=UTCDateTime())
+    return func.greatest(func.now(), later, type_=UTCDateTime())

@@ -1,0 +1,93 @@
+"""What may go wrong with a statement, in terms of rows. No message has a value of any row."""
+
+import re
+from collections.abc import Sequence
+
+from psycopg import DataError, Error, InterfaceError, OperationalError
+from psycopg.errors import (
+    DatetimeFieldOverflow,
+    ExclusionViolation,
+    ForeignKeyViolation,
+    NumericValueOutOfRange,
+    ReadOnlySqlTransaction,
+    RestrictViolation,
+    StringDataRightTruncation,
+    UniqueViolation,
+)
+
+
+class OwnerMissingError(Exception):
+    """A statement could reach rows of other owners: a bug, never a client's fault."""
+
+
+class DatabaseUnavailableError(Exception):
+    """PostgreSQL is out of reach, has no free connection, or did not answer in time."""
+
+
+class DatabaseError(Exception):
+    """PostgreSQL refused a statement, which is a bug."""
+
+
+class OutOfRangeError(Exception):
+    """A value does not fit its column; nothing was changed."""
+
+
+class VersionConflictError(Exception):
+    """The row is in none of the versions that were asked for; nothing was changed."""
+
+
+class IntegrityError(Exception):
+    """PostgreSQL refused a key in a row; nothing was changed.
+
+    Attributes:
+        fields: those of the key, but for the owner.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        super().__init__(*fields)
+        self.fields = fields
+
+
+class DuplicateKeyError(IntegrityError):
+    """A row with this key, or with another value that must be unique, is there already."""
+
+
+class ForeignKeyError(IntegrityError):
+    """A row would refer to one of the same owner that is not there."""
+
+
+class StillReferencedError(Exception):
+    """The row cannot be deleted, because another one refers to it."""
+
+
+def translated(error: Error) -> Exception:
+    """Return an error of Psycopg in terms of rows."""
+    match error:
+        case OperationalError() | InterfaceError() | ReadOnlySqlTransaction():
+            return DatabaseUnavailableError(_message(error))
+        case UniqueViolation() | ExclusionViolation():
+            return DuplicateKeyError(_key(error))
+        case ForeignKeyViolation() | RestrictViolation():
+            return ForeignKeyError(_key(error))
+        case NumericValueOutOfRange() | StringDataRightTruncation() | DatetimeFieldOverflow():
+            return OutOfRangeError(type(error).__name__)
+        case DataError() if error.sqlstate is None:  # Psycopg has not sent it
+            return OutOfRangeError(type(error).__name__)
+        case _:
+            return DatabaseError(_message(error))
+
+
+def _key(error: Error) -> list[str]:
+    """Return the fields of the key that PostgreSQL refused, but for the owner.
+
+    In any language it says ``(owner_id, name)=(…, …)``. The name of the constraint would not do: a
+    partition has others.
+    """
+    key = re.search(r"\((.*?)\)=\(", error.diag.message_detail or "")
+    fields = key[1].replace('"', "").split(", ") if key else []
+    return [field for field in fields if field != "owner_id"]
+
+
+def _message(error: Error) -> str:
+    """Return what PostgreSQL says, but for the details, which may have values."""
+    return f"{type(error).__name__}: {error.diag.message_primary or str(error).splitlines()[0]}"

@@ -1,0 +1,92 @@
+"""What migrations do besides Alembic's operations: they guard owned tables, or no longer.
+
+Autogenerate writes that, as a plugin of Alembic.
+"""
+
+from typing import Any
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import MigrateOperation, Operations
+from alembic.operations.ops import ModifyTableOps
+from alembic.runtime.plugins import Plugin
+from alembic.util import PriorityDispatchResult
+from sqlalchemy import Table, text
+
+from app.kit.db import guard
+from app.kit.models.owned import is_owned
+
+PLUGIN = "app.kit.guard"
+
+_IS_GUARDED = """
+    SELECT relrowsecurity AND ARRAY(
+        SELECT polname::text FROM pg_policy WHERE polrelid = pg_class.oid
+    ) @> CAST(:policies AS text[]) FROM pg_class WHERE oid = to_regclass(quote_ident(:table))
+"""
+
+
+class GuardTable(MigrateOperation):
+    """Let row level security show the rows of an owner only, in guarded transactions."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def reverse(self) -> MigrateOperation:
+        """Return the operation that undoes it."""
+        return UnguardTable(self.table)
+
+
+class UnguardTable(MigrateOperation):
+    """Undo `GuardTable`."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def reverse(self) -> MigrateOperation:
+        """Return the operation that undoes it."""
+        return GuardTable(self.table)
+
+
+@Operations.implementation_for(GuardTable)
+def _guard(operations: Operations, operation: GuardTable) -> None:
+    for statement in guard.guard(operation.table):
+        operations.execute(statement)
+
+
+@Operations.implementation_for(UnguardTable)
+def _unguard(operations: Operations, operation: UnguardTable) -> None:
+    for statement in guard.unguard(operation.table):
+        operations.execute(statement)
+
+
+@renderers.dispatch_for(GuardTable)
+@renderers.dispatch_for(UnguardTable)
+def _render(context: AutogenContext, operation: GuardTable | UnguardTable) -> str:
+    name = type(operation).__name__
+    context.imports.add(f"from {__name__} import {name}")
+    return f"op.invoke({name}({operation.table!r}))"
+
+
+def _compare(
+    context: AutogenContext,
+    operations: ModifyTableOps,
+    _schema: str | None,
+    name: str,
+    stored: Table | None,
+    declared: Table | None,
+) -> PriorityDispatchResult:
+    is_guarded = stored is not None and _is_guarded(context, name)
+    if declared is not None and is_owned(declared) and not is_guarded:
+        operations.ops.append(GuardTable(name))
+    if declared is None and is_guarded:
+        operations.ops.append(UnguardTable(name))
+    return PriorityDispatchResult.CONTINUE
+
+
+def _is_guarded(context: AutogenContext, table: str) -> bool:
+    assert context.connection is not None  # noqa: S101 - Alembic compares with a database
+    parameters: dict[str, Any] = {"policies": [*guard.POLICIES], "table": table}
+    return bool(context.connection.scalar(text(_IS_GUARDED), parameters))
+
+
+Plugin(PLUGIN).add_autogenerate_comparator(_compare, "table", "guard")

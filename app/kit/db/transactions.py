@@ -1,0 +1,77 @@
+"""Sessions of SQLAlchemy in transactions that PostgreSQL guards."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+
+from psycopg import Error
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from app.kit.db import guard
+from app.kit.db.connections import InterruptibleConnection
+from app.kit.db.errors import DatabaseError, translated
+
+_lent: ContextVar[InterruptibleConnection] = ContextVar("lent")
+
+
+class Sessions:
+    """Opens sessions on connections of the pool. SQLAlchemy makes none, and closes none."""
+
+    def __init__(self) -> None:
+        self._engine = create_async_engine(
+            "postgresql+psycopg://", async_creator=_lend, poolclass=NullPool
+        )
+        event.listen(self._engine.sync_engine, "begin", _begin)
+
+    @asynccontextmanager
+    async def guarded(
+        self, connection: InterruptibleConnection, owner: str
+    ) -> AsyncIterator[AsyncSession]:
+        """Run a transaction that reaches the rows of an owner only.
+
+        It is committed at the end of the block, and rolled back after an exception.
+
+        Raises:
+            DatabaseError: a statement has failed, and the block went on as if it had not.
+        """
+        token = _lent.set(connection)
+        connection.is_lent = True
+        try:
+            async with self._engine.connect() as lent:
+                await lent.execution_options(owner=owner)
+                async with lent.begin():
+                    # Its commit() must not end the transaction, which ends with the block.
+                    session = AsyncSession(
+                        lent, join_transaction_mode="rollback_only", expire_on_commit=False
+                    )
+                    async with session:
+                        yield session
+                        await session.commit()
+                    if connection.info.transaction_status == TransactionStatus.INERROR:
+                        raise DatabaseError("a statement failed: run it in begin_nested()")
+        except DBAPIError as error:
+            if isinstance(error.orig, Error):
+                raise translated(error.orig) from None  # its details may have values
+            raise
+        finally:
+            connection.is_lent = False
+            _lent.reset(token)
+
+
+async def _lend() -> InterruptibleConnection:
+    """Return the connection of the transaction, where SQLAlchemy would make one."""
+    return _lent.get()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin a guarded transaction, whenever SQLAlchemy begins one: no statement runs without."""
+    statement = guard.begin(connection.get_execution_options()["owner"])
+    # Several statements at once cannot be prepared.
+    lent = connection.connection.dbapi_connection
+    assert lent is not None  # noqa: S101 - it has just been connected
+    lent.run_async(lambda driver: driver.execute(statement, prepare=False))
