@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from uuid import UUID
 
 import sqlalchemy
-from annotated_types import GroupedMetadata
 from pydantic import (
     MISSING,
     AfterValidator,
@@ -27,7 +26,6 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -197,6 +195,7 @@ _UNREAD = {
     **dict.fromkeys(("sa_type", "sa_column", "sa_column_args", "sa_column_kwargs"), "leave it out"),
 }
 """The arguments of SQLModel's and Pydantic's ``Field`` that are refused, and what to write."""
+_UNSET = (None, FieldInfo().default)
 
 _MEMBERS = Kind(str, sqlalchemy.String)
 _BIG_INTEGER = Kind(BigInteger, sqlalchemy.BigInteger, _integer, is_sortable=True)
@@ -300,7 +299,7 @@ def _refuse_unread(annotated: Iterable[Any]) -> None:
         # SQLModel hands on all its arguments, and Pydantic keeps those that it does not know here.
         given = [item._attributes_set, *map(vars, filter(_is_of_sqlmodel, item.metadata))]  # noqa: SLF001
         for argument, instead in _UNREAD.items():
-            if any(values.get(argument) not in (None, PydanticUndefined) for values in given):
+            if any(values.get(argument) not in _UNSET for values in given):
                 raise TypeError(f"Field({argument}=…) does nothing here: {instead}")
 
 
@@ -313,7 +312,7 @@ def _constraints(annotated: Iterable[Any]) -> Iterator[Any]:
     for item in annotated:
         if isinstance(item, FieldInfo):
             yield from _constraints(item.metadata)
-        elif isinstance(item, GroupedMetadata):
+        elif isinstance(item, StringConstraints):
             yield from _constraints(item)
         elif not _is_of_sqlmodel(item):
             yield item

@@ -9,7 +9,6 @@ from weakref import WeakSet
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from sqlalchemy import Column, ColumnDefault, Index, String, Table, event, false, func, true
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapper
@@ -58,6 +57,11 @@ class OwnedField(NamedTuple):
     def has_default(self) -> bool:
         """Whether a row may be created without it."""
         return not self.info.is_required()
+
+    @property
+    def constant(self) -> Any:  # noqa: ANN401 - of any kind
+        """The default of all rows; None if there is none, or it is made anew for each."""
+        return None if self.info.is_required() or self.info.default_factory else self.info.default
 
     def default(self) -> Any:  # noqa: ANN401 - of any kind
         """Return the value of a row that is created without it."""
@@ -151,11 +155,10 @@ def creation_time(id_: UUID) -> datetime:
 
 
 def _refuse_unfit_default(field: OwnedField) -> None:
-    default = field.info.default
-    if default in (None, PydanticUndefined):
+    if field.constant is None:
         return
     try:
-        TypeAdapter(field.type.annotation).validate_python(default)
+        TypeAdapter(field.type.annotation).validate_python(field.constant)
     except ValidationError as error:
         raise TypeError(f"its default does not fit: {error.errors()[0]['msg']}") from None
 
@@ -197,15 +200,14 @@ def _column(name: str, field: OwnedField) -> Column[Any]:
             return Column(name, type_, primary_key=True, default=new_id)
         case "created_at" | "updated_at":
             return Column(name, type_, nullable=False, default=_created_at)
-    default, default_factory = field.info.default, field.info.default_factory
     return Column(
         name,
         type_,
         nullable=field.type.is_nullable,
-        default=default_factory,
+        default=field.info.default_factory,
         # With it, rows that are there already get the default of a new field, and so do rows that
         # the version before this one inserts.
-        server_default=None if default in (None, PydanticUndefined) else _literal(default),
+        server_default=None if field.constant is None else _literal(field.constant),
     )
 
 
