@@ -111,7 +111,7 @@ def test_what_the_url_of_the_database_requires_is_required(
     neon: psycopg.Connection, user: str, required: str
 ) -> None:
     migrated(make_url(copied()).set(drivername="postgresql+psycopg"))
-    neon.execute(f"GRANT owned_direct TO {user}")
+    neon.execute(f"GRANT owned_direct, owned_guarded TO {user}")
     with client(copied(user, required=required)) as alice:
         assert alice.get("/health/ready").status_code == 503
     with client(copied(user, required="")) as alice:

@@ -22,8 +22,12 @@ def run(server: Server, owner: str, call: Call) -> Any:
     """Call something with the tasks of an owner."""
 
     async def connected() -> Any:
+        settings = server.app.state.settings
         database = Database(
-            server.app.state.settings.database_url, pool_size=1, timeout=5, prepared_statements=True
+            settings.database_url,
+            pool_size=1,
+            timeout=5,
+            prepared_statements=settings.prepared_statements,
         )
         try:
             return await call(unbound().bind(database, owner))

@@ -14,6 +14,8 @@ from psycopg.errors import (
     StringDataRightTruncation,
     UniqueViolation,
 )
+from sqlalchemy.schema import ColumnCollectionConstraint
+from sqlmodel import SQLModel
 
 
 class OwnerMissingError(Exception):
@@ -80,12 +82,18 @@ def translated(error: Error) -> Exception:
 def _key(error: Error) -> list[str]:
     """Return the fields of the key that PostgreSQL refused, but for the owner.
 
-    In any language it says ``(owner_id, name)=(…, …)``. The name of the constraint would not do: a
-    partition has others.
+    In any language it says ``(owner_id, name)=(…, …)``, or nothing where a policy could hide the
+    row. Then the name of the constraint tells, but for a partition, which has others.
     """
     key = re.search(r"\((.*?)\)=\(", error.diag.message_detail or "")
-    fields = key[1].replace('"', "").split(", ") if key else []
+    fields = key[1].replace('"', "").split(", ") if key else _fields(error.diag.constraint_name)
     return [field for field in fields if field != "owner_id"]
+
+
+def _fields(constraint: str | None) -> list[str]:
+    keys = (key for table in SQLModel.metadata.tables.values() for key in table.constraints)
+    named = (key for key in keys if isinstance(key, ColumnCollectionConstraint))
+    return next((key.columns.keys() for key in named if key.name == constraint), [])
 
 
 def _message(error: Error) -> str:

@@ -1,8 +1,8 @@
 """Row level security: the roles, the policies and the transactions that PostgreSQL guards.
 
-Two groups have a policy on each owned table. Logins of the API are members of ``owned_direct``,
-which reaches all rows: the statements of the six operations name the owner themselves. A guarded
-transaction takes the role ``owned_guarded``, which reaches the rows of the owner that the
+Two groups have a policy on each owned table, and logins of the API are members of both. Those of
+``owned_direct`` see all rows: the statements of the six operations name the owner themselves. A
+guarded transaction takes the role ``owned_guarded``, which sees the rows of the owner that the
 transaction names. PostgreSQL looks at the current role, so this holds for any login: superusers,
 owners of tables and roles with BYPASSRLS included.
 """
@@ -25,17 +25,26 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role}; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""
 # The creator of a role may use it only after a grant to itself, since PostgreSQL 16. A login that
-# has the table's privileges reached all rows before, and so it does after.
+# has privileges on the table goes on as before: reading, or as the API does.
 _GRANT_ROLES = """\
 DO $$ DECLARE login regrole; BEGIN
-    IF NOT pg_has_role('{direct}', '{guarded}', 'USAGE') THEN GRANT {guarded} TO {direct}; END IF;
     FOR login IN
         SELECT CAST(quote_ident(current_user) AS regrole) UNION
         SELECT CAST(grantee AS regrole) FROM pg_class, aclexplode(relacl)
         WHERE pg_class.oid = CAST('{table}' AS regclass) AND grantee != 0
     LOOP
-        CONTINUE WHEN pg_has_role(login, '{direct}', 'USAGE') OR login = '{guarded}'::regrole;
-        EXECUTE 'GRANT {direct} TO ' || login;
+        CONTINUE WHEN login = CAST('{guarded}' AS regrole);
+        IF NOT pg_has_role(login, '{direct}', 'USAGE') THEN
+            EXECUTE 'GRANT {direct} TO ' || login;
+        END IF;
+        IF NOT pg_has_role(login, '{guarded}', 'USAGE')
+            AND has_table_privilege(login, '{table}', 'SELECT')
+            AND has_table_privilege(login, '{table}', 'INSERT')
+            AND has_table_privilege(login, '{table}', 'UPDATE')
+            AND has_table_privilege(login, '{table}', 'DELETE')
+        THEN
+            EXECUTE 'GRANT {guarded} TO ' || login;
+        END IF;
     END LOOP;
 END $$"""
 _DROP_ROLE = """\
@@ -61,7 +70,7 @@ def guard(table: str) -> list[str]:
         _CREATE_ROLE.format(role=GUARDED),
         _CREATE_ROLE.format(role=DIRECT),
         _GRANT_ROLES.format(table=quoted, direct=DIRECT, guarded=GUARDED),
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO {DIRECT}, {GUARDED}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {quoted} TO {GUARDED}",
         f"ALTER TABLE {quoted} ENABLE ROW LEVEL SECURITY",
         *(f"CREATE POLICY {name} ON {quoted} {rule}" for name, rule in POLICIES.items()),
     ]
@@ -73,7 +82,7 @@ def unguard(table: str) -> list[str]:
     return [
         *(f"DROP POLICY {name} ON {quoted}" for name in POLICIES),
         f"ALTER TABLE {quoted} DISABLE ROW LEVEL SECURITY",
-        f"REVOKE ALL ON {quoted} FROM {DIRECT}, {GUARDED}",
+        f"REVOKE ALL ON {quoted} FROM {GUARDED}",
         _DROP_ROLE.format(role=DIRECT),
         _DROP_ROLE.format(role=GUARDED),
     ]

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
-from app.kit.db.guard import DIRECT
+from app.kit.db.guard import DIRECT, GUARDED
 
 QUERY = f"""
 SELECT needed.relation || '.' || needed.attribute
@@ -15,9 +15,10 @@ WHERE NOT EXISTS (
     AND attname = needed.attribute AND NOT attisdropped
 )
 UNION ALL
-SELECT 'GRANT {DIRECT} TO ' || quote_ident(current_user)
-WHERE NOT EXISTS (
-    SELECT FROM pg_roles WHERE rolname = '{DIRECT}' AND pg_has_role(oid, 'USAGE')
+SELECT 'GRANT {DIRECT}, {GUARDED} TO ' || quote_ident(current_user)
+WHERE 2 != (
+    SELECT count(*) FROM pg_roles
+    WHERE rolname IN ('{DIRECT}', '{GUARDED}') AND pg_has_role(oid, 'USAGE')
 )
 """  # noqa: S608 - no input
 """Names what is missing, a row each. It reads catalogs only; what is not needed does not matter."""
@@ -37,4 +38,4 @@ def reason(missing: list[str]) -> str:
     grants = [name for name in missing if name.startswith("GRANT ")]
     if columns := [name for name in missing if name not in grants]:
         return f"the database lacks {', '.join(columns)}: run `alembic upgrade head`"
-    return f"the login is in no group that sees rows: {grants[0]}"
+    return f"the login is not in the groups that see rows: {grants[0]}"

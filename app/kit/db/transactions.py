@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
+import sqlalchemy.ext.asyncio
+import sqlalchemy.orm
 from psycopg import Error
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlmodel import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.kit.db import guard
@@ -17,6 +20,17 @@ from app.kit.db.connections import InterruptibleConnection
 from app.kit.db.errors import DatabaseError, translated
 
 _lent: ContextVar[InterruptibleConnection] = ContextVar("lent")
+
+
+class _Session(Session):
+    execute = sqlalchemy.orm.Session.execute
+
+
+class OwnedSession(AsyncSession):
+    """SQLModel's session, whose ``execute()`` is no longer deprecated: FastCRUD calls it."""
+
+    sync_session_class = _Session
+    execute = sqlalchemy.ext.asyncio.AsyncSession.execute
 
 
 class Sessions:
@@ -31,7 +45,7 @@ class Sessions:
     @asynccontextmanager
     async def guarded(
         self, connection: InterruptibleConnection, owner: str
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AsyncIterator[OwnedSession]:
         """Run a transaction that reaches the rows of an owner only.
 
         It is committed at the end of the block, and rolled back after an exception.
@@ -46,7 +60,7 @@ class Sessions:
                 await lent.execution_options(owner=owner)
                 async with lent.begin():
                     # Its commit() must not end the transaction, which ends with the block.
-                    session = AsyncSession(
+                    session = OwnedSession(
                         lent, join_transaction_mode="rollback_only", expire_on_commit=False
                     )
                     async with session:
