@@ -3,7 +3,9 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 
-run := "uv run --quiet"
+# Where uv is not in the PATH, `python3 -m uv run` says where it is.
+uv := env("UV", "uv")
+run := uv + " run --quiet"
 
 # The database of DATABASE_URL or, if it is not set, the one that `just serve` brings.
 database := run + " python -m app.development.postgres"
@@ -37,11 +39,11 @@ check:
 
 # Look up all pinned versions at osv.dev, where known vulnerabilities are
 audit:
-    uv audit --preview-features audit-command || (echo "if versions are named: just lock, then just test; else api.osv.dev could not be asked" >&2; exit 1)
+    {{ uv }} audit --preview-features audit-command || (echo "if versions are named: just lock, then just test; else api.osv.dev could not be asked" >&2; exit 1)
 
 # Change the code, one spot at a time, and name what no test notices: just mutants app/kit/api/etags.py
 mutants *paths:
-    @uv run --quiet --group mutants python -m app.development.postgres --scratch python .ci/mutants.py "$@"
+    @{{ run }} --group mutants python -m app.development.postgres --scratch python .ci/mutants.py "$@"
 
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":

@@ -20,8 +20,7 @@ from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome
 
-CODE = ("app/api", "app/db", "app/models")
-FOR_DEVELOPMENT = {Path("app/development/postgres.py")}
+CODE = ("app/api", "app/kit")
 
 # All tests but those that mostly start programs, in one deployment, the slow ones last. What
 # noticed the change before is likely to notice this one.
@@ -56,7 +55,7 @@ TOO_MANY = re.compile(
 
 def mutations(paths: list[Path]) -> list[MutationSpec]:
     """Return the changes to make, in the order of the code."""
-    modules = sorted(set(find_modules(paths)) - FOR_DEVELOPMENT)
+    modules = sorted(set(find_modules(paths)))
     with TemporaryDirectory() as folder, use_db(f"{folder}/work.sqlite") as work:
         init(modules, work, {})
         found = [mutation for item in work.work_items for mutation in item.mutations]

@@ -4,12 +4,14 @@ uv.lock is not committed, because it names the hosts of registries. These pins m
 the same versions on every machine.
 """
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 FILE = Path("pyproject.toml")
+UV = os.environ.get("UV", "uv")  # `uv run` says where it is
 PINS = re.compile(r"^constraint-dependencies = \[.*?\]$", re.MULTILINE | re.DOTALL)
 
 
@@ -22,7 +24,7 @@ def pinned(versions: list[str]) -> str:
 
 def resolved() -> list[str]:
     """Return what uv resolves to: one line of requirements.txt for each package."""
-    command = ["uv", "export", "--quiet", "--all-groups", "--no-hashes", "--no-annotate"]
+    command = [UV, "export", "--quiet", "--all-groups", "--no-hashes", "--no-annotate"]
     command += ["--no-header", "--no-emit-project"]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return output.splitlines()
@@ -35,7 +37,7 @@ def main() -> None:
             sys.exit(f"{FILE} does not pin what pyproject.toml asks for: run `just lock`")
         return
     FILE.write_text(pinned([]))
-    subprocess.run(["uv", "lock", "--upgrade"], check=True)
+    subprocess.run([UV, "lock", "--upgrade"], check=True)
     FILE.write_text(pinned(resolved()))
 
 

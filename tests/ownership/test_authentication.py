@@ -35,6 +35,7 @@ SOON = time.time() + 3600
 def authenticated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with authentication."""
     folder = copied(tmp_path_factory.mktemp("authenticated"))
+    follow("Authentication in the tests", folder)
     follow("Adding authentication", folder)
     for packages in ("tests/clients/openapi", "tests/clients/typescript"):
         install(ROOT / packages)

@@ -4,21 +4,32 @@ import json
 import os
 import re
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
+import sqlmodel
+from fastapi import APIRouter
 from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import func
 
+from app.api import tasks
+from app.api.identity import current_owner
 from app.config import Settings
+from app.kit.api.router import owned_crud_router
+from app.models.task import Task
+from tests.support import example
 from tests.support.copies import copied, follow, newest_migration, run
 from tests.support.database import connect
-from tests.support.example import TABLES
 from tests.support.migrations import MakeDatabase, migrated
-from tests.support.readme import blocks, files, section
+from tests.support.milestones import MILESTONES, reach
+from tests.support.readme import block, blocks, files, section
+from tests.support.repository import ROOT
 from tests.support.server import Server, serve
-from tests.support.tasks import TASKS
+from tests.support.tasks import TASKS, create
 
 pytestmark = pytest.mark.plain
 
@@ -61,7 +72,7 @@ def test_the_example_requests_answer_as_shown(server: Server, owner: str) -> Non
             shown += 1
         if not task_id:
             task_id = json.loads(output)["id"]
-    assert shown == 6
+    assert shown == 2
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def test_adding_a_field_takes_what_the_readme_says(copy: Path) -> None:
     run(copy, NO_DRIFT)
 
 
-@pytest.mark.skipif(not TABLES, reason="somebody has followed the README")
+@pytest.mark.skipif(not example.TABLES, reason="somebody has followed the README")
 def test_adding_a_resource_takes_what_the_readme_says(copy: Path) -> None:
     migration = follow("Adding a resource", copy)
 
@@ -103,9 +114,7 @@ def test_adding_a_resource_takes_what_the_readme_says(copy: Path) -> None:
 def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatabase) -> None:
     url = make_database()
     role = f"api_{uuid4().hex}"
-    create_role, partition = (
-        text for language, text in blocks("Deploying on Neon") if language == "sql"
-    )
+    create_role, partition = block("Deploying on Neon", "sql"), block("Partitions", "sql")
     with connect(url) as owner:
         owner.execute(create_role.replace("todo_api", role))
         migrated(url)
@@ -116,7 +125,9 @@ def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatab
                 owner.execute(partition)
                 for path in (TASKS, f"{TASKS}/{task['id']}"):
                     assert client.get(path).status_code == 200
-                assert client.post(f"{TASKS}/{task['id']}/toggle").json()["completed"] is True
+                server.app.include_router(own_statements())
+                assert client.post("/tasks/complete-all").status_code == 204
+                assert client.get(f"{TASKS}/{task['id']}").json()["completed"] is True
                 assert client.delete(f"{TASKS}/{task['id']}").status_code == 204
             with connect(mine) as api:
                 assert api.execute("SHOW statement_timeout").fetchone() == ("10s",)
@@ -130,6 +141,51 @@ def test_the_role_of_the_api_changes_rows_and_no_tables(make_database: MakeDatab
         finally:
             owner.execute(f"DROP OWNED BY {role}")
             owner.execute(f"DROP ROLE {role}")
+
+
+def own_statements() -> APIRouter:
+    """A router with the routes of "Your own statements"."""
+    router = owned_crud_router(Task, owner=current_owner, path="/tasks")
+    names = {**vars(tasks), **vars(example.MODEL), **vars(sqlmodel), "router": router}
+    imported = {"date": date, "func": func, "update": sqlmodel.update, "UUID": UUID}
+    exec(block("Your own statements", "python"), {**names, **imported})
+    return router
+
+
+def test_your_own_statements_do_what_the_readme_says(
+    server: Server, alice: httpx.Client, bob: httpx.Client
+) -> None:
+    server.app.include_router(own_statements())
+    first, second = create(alice), create(alice)
+    theirs = create(bob)
+    milestone = reach(alice, task_id=first["id"])
+
+    assert alice.get("/tasks/statistics/by-day").json() == {first["created_at"][:10]: 2}
+    assert alice.post("/tasks/complete-all").status_code == 204
+    assert [task["completed"] for task in alice.get(TASKS).json()["items"]] == [True, True]
+    merged = alice.post(f"/tasks/{first['id']}/merge-into/{second['id']}")
+    assert merged.status_code == 204
+    assert [task["id"] for task in alice.get(TASKS).json()["items"]] == [second["id"]]
+    moved = alice.get(f"{MILESTONES}/{milestone['id']}").json()
+    assert moved["task_id"] == second["id"]
+    assert bob.get(TASKS).json()["items"] == [theirs]
+
+
+@pytest.mark.parametrize("route", block("Your own statements", "python").split("\n\n\n"))
+def test_a_statement_of_your_own_takes_twelve_lines_at_most(route: str) -> None:
+    assert len(route.splitlines()) <= 12
+
+
+def test_a_new_field_is_one_line_and_a_new_resource_33() -> None:
+    changed = re.findall(r"^[+-][^+-].*$", block("Adding a field", "diff"), re.MULTILINE)
+    model, router = (len(text.splitlines()) for text in example.FILES.values())
+
+    assert len(changed) == 1
+    assert (model <= 25, router <= 8) == (True, True)
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 400
 
 
 def test_every_setting_is_described() -> None:

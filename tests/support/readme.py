@@ -1,10 +1,11 @@
-"""The README, and what is in it."""
+"""The READMEs, and what is in them."""
 
 import re
 
 from tests.support.repository import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = ["README.md", "tests/README.md", "migrations/README.md"]
+README = "".join((ROOT / file).read_text(encoding="utf-8") for file in FILES)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
