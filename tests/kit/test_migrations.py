@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -32,8 +33,10 @@ from app.kit.models.constraints import NAMING_CONVENTION, add_checks
 from app.kit.models.fields import LINE
 from tests.support.database import connect
 from tests.support.example import TABLES
-from tests.support.migrations import MakeDatabase
+from tests.support.migrations import MakeDatabase, migrated
 from tests.support.repository import ROOT
+from tests.support.server import serve
+from tests.support.tasks import TASKS, create
 
 PLUGINS = [
     "alembic.autogenerate.*",
@@ -41,12 +44,20 @@ PLUGINS = [
     PLUGIN,
 ]  # as in migrations/env.py
 
+INSERT = """
+    INSERT INTO task (owner_id, id, created_at, updated_at, title, description, completed)
+    VALUES (%(owner_id)s, gen_random_uuid(), now(), now(), %(title)s, %(description)s, false)
+"""
+ROW = {"owner_id": "owner", "title": "Buy milk", "description": None}
+
 DESCRIBE = """
     SELECT 'column', table_name, column_name, data_type, collation_name, is_nullable, column_default
       FROM information_schema.columns WHERE table_schema = 'public'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', ''
       FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT 'policy', tablename, policyname, qual, roles::text, with_check, '' FROM pg_policies
     UNION ALL
     SELECT 'index', tablename, indexname, indexdef, '', '', ''
       FROM pg_indexes WHERE schemaname = 'public'
@@ -101,6 +112,69 @@ def test_up_down_and_up_again_build_what_the_models_say(
     run(migrated, "check")
 
 
+BEFORE_GUARDS = "a23c46565d87"
+TABLE = "ALTER TABLE task"
+
+
+def test_a_database_with_rows_migrates_to_row_level_security_and_back(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    run(url, "upgrade", BEFORE_GUARDS)
+    rows = "SELECT * FROM task ORDER BY title"
+    with connect(url) as connection:
+        for title in ("x" * 200, "Buy milk"):
+            connection.execute(INSERT, {**ROW, "title": title})
+        before = connection.execute(rows).fetchall()
+        described = description(url)
+        run(url, "upgrade", "head")
+        assert connection.execute(rows).fetchall() == before
+        # As the version before this one, which has no default for it, may insert meanwhile.
+        connection.execute(INSERT.replace(", completed", "").replace(", false", ""), ROW)
+        connection.execute("DELETE FROM task WHERE id NOT IN (SELECT id FROM task LIMIT 2)")
+        with serve(url) as server, server.client(ROW["owner_id"]) as client:
+            assert len(client.get(TASKS).json()["items"]) == 2
+        run(url, "downgrade", BEFORE_GUARDS)
+        assert description(url) == described
+        assert connection.execute(rows).fetchall() == before
+        assert connection.execute("SELECT count(*) FROM pg_policies").fetchone() == (0,)
+
+
+def test_a_role_that_may_make_roles_migrates_where_the_groups_are_there_already(
+    make_database: MakeDatabase,
+) -> None:
+    migrated(make_database())  # by somebody else, for another database of the same server
+    url = make_database()
+    role = f"migrator_{uuid4().hex}"
+    with connect(url) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN CREATEROLE")
+        connection.execute(f"GRANT ALL ON SCHEMA public TO {role}")
+        try:
+            with serve(url.set(username=role)) as server, server.client("alice") as alice:
+                run(url.set(username=role), "upgrade", "head")
+                task = create(alice)
+                assert alice.get(TASKS).json()["items"] == [task]
+                run(url.set(username=role), "downgrade", "base")
+        finally:
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")
+
+
+def test_a_table_without_its_policies_is_noticed(make_database: MakeDatabase) -> None:
+    url = make_database()
+    run(url, "upgrade", "head")
+    with connect(url) as connection:
+        for change in (
+            "DROP POLICY guarded ON task",
+            "ALTER TABLE task DISABLE ROW LEVEL SECURITY",
+        ):
+            connection.execute(change)
+            process = alembic(url, "check")
+            output, _ = process.communicate()
+            assert process.returncode != 0
+            assert "GuardTable" in output
+
+
 def test_migrations_do_not_use_the_pooler(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,13 +197,6 @@ def test_processes_that_migrate_at_once_wait_for_each_other(make_database: MakeD
 
         outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-
-
-INSERT = """
-    INSERT INTO task (owner_id, id, created_at, updated_at, title, description, completed)
-    VALUES (%(owner_id)s, gen_random_uuid(), now(), now(), %(title)s, %(description)s, false)
-"""
-ROW = {"owner_id": "owner", "title": "Buy milk", "description": None}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role}; END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"""
 # The creator of a role may use it only after a grant to itself, since PostgreSQL 16. A login that
-# has privileges on the table goes on as before: reading, or as the API does.
+# has privileges on the table goes on as before: reading, or as the API does. Where somebody else
+# has made the roles, who migrates may not grant them: readiness then says what to grant.
 _GRANT_ROLES = """\
 DO $$ DECLARE login regrole; BEGIN
     FOR login IN
@@ -34,17 +35,20 @@ DO $$ DECLARE login regrole; BEGIN
         WHERE pg_class.oid = CAST('{table}' AS regclass) AND grantee != 0
     LOOP
         CONTINUE WHEN login = CAST('{guarded}' AS regrole);
-        IF NOT pg_has_role(login, '{direct}', 'USAGE') THEN
-            EXECUTE 'GRANT {direct} TO ' || login;
-        END IF;
-        IF NOT pg_has_role(login, '{guarded}', 'USAGE')
-            AND has_table_privilege(login, '{table}', 'SELECT')
-            AND has_table_privilege(login, '{table}', 'INSERT')
-            AND has_table_privilege(login, '{table}', 'UPDATE')
-            AND has_table_privilege(login, '{table}', 'DELETE')
-        THEN
-            EXECUTE 'GRANT {guarded} TO ' || login;
-        END IF;
+        BEGIN
+            IF NOT pg_has_role(login, '{direct}', 'USAGE') THEN
+                EXECUTE 'GRANT {direct} TO ' || login;
+            END IF;
+            IF NOT pg_has_role(login, '{guarded}', 'USAGE')
+                AND has_table_privilege(login, '{table}', 'SELECT')
+                AND has_table_privilege(login, '{table}', 'INSERT')
+                AND has_table_privilege(login, '{table}', 'UPDATE')
+                AND has_table_privilege(login, '{table}', 'DELETE')
+            THEN
+                EXECUTE 'GRANT {guarded} TO ' || login;
+            END IF;
+        EXCEPTION WHEN insufficient_privilege THEN NULL;
+        END;
     END LOOP;
 END $$"""
 _DROP_ROLE = """\

@@ -25,22 +25,25 @@ _IS_GUARDED = """
 """
 
 
-class GuardTable(MigrateOperation):
-    """Let row level security show the rows of an owner only, in guarded transactions."""
-
+class _TableOperation(MigrateOperation):
     def __init__(self, table: str) -> None:
         self.table = table
+
+    def to_diff_tuple(self) -> tuple[str, str]:
+        """Return what ``alembic check`` shows."""
+        return type(self).__name__, self.table
+
+
+class GuardTable(_TableOperation):
+    """Let row level security show the rows of an owner only, in guarded transactions."""
 
     def reverse(self) -> MigrateOperation:
         """Return the operation that undoes it."""
         return UnguardTable(self.table)
 
 
-class UnguardTable(MigrateOperation):
+class UnguardTable(_TableOperation):
     """Undo `GuardTable`."""
-
-    def __init__(self, table: str) -> None:
-        self.table = table
 
     def reverse(self) -> MigrateOperation:
         """Return the operation that undoes it."""
