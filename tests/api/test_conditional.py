@@ -8,6 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from tests.support.milestones import MILESTONES
+from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.tasks import TASKS, create, titles
 
@@ -271,9 +272,19 @@ def test_a_chosen_id_makes_a_retry_safe(alice: httpx.Client) -> None:
 
     response = alice.post(TASKS, json={"id": task["id"], "title": "again"})
 
-    assert response.status_code == 409
-    assert response.headers["content-type"] == "application/problem+json"
+    assert_problem(response, 409, "/body/id")
     assert alice.get(TASKS).json()["items"] == [task]
+
+
+def test_a_retry_says_where_the_task_is_and_in_which_version(alice: httpx.Client) -> None:
+    body = {"id": str(uuid7()), "title": "x"}
+    url = alice.post(TASKS, json=body).headers["location"]
+    changed = alice.patch(url, json={"completed": True})
+
+    again = alice.post(TASKS, json=body)
+
+    assert (again.status_code, again.headers["location"]) == (409, url)
+    assert again.headers["etag"] == changed.headers["etag"]
 
 
 def test_a_chosen_id_is_free_to_another_owner_and_neither_learns_of_the_other(

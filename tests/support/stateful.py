@@ -274,7 +274,9 @@ class Owners(RuleBasedStateMachine):
         response = self.send(number, "POST", json={**body, **chosen})
 
         if id_ is not None and id_ in self.owners[number].tasks:
-            self.refused(response, 409)
+            tag = self.owners[number].tag(id_)
+            self.refused(response, 409, {"etag": tag, "location": f"{TASKS}/{id_}"})
+            equal([error["pointer"] for error in response.json()["errors"]], ["/body/id"], response)
             return Ref(number, id_)
         equal(response.status_code, 201, response)
         if id_ is None:
@@ -358,12 +360,15 @@ class Owners(RuleBasedStateMachine):
         tags.append(tag)
         owner.tasks[task["id"]] = task
 
-    def refused(self, response: httpx.Response, status: int) -> None:
-        """Check a response that is an error."""
+    def refused(
+        self, response: httpx.Response, status: int, headers: dict[str, str | None] | None = None
+    ) -> None:
+        """Check a response that is an error, and what its headers say of a task."""
         equal(response.status_code, status, response)
         equal(response.headers["content-type"], "application/problem+json", response)
         equal(response.json()["status"], status, response)
-        equal("etag" in response.headers, False, response)
+        for name in ("etag", "location"):
+            equal(response.headers.get(name), (headers or {}).get(name), response)
 
     def page(
         self, number: int, query: Query, limit: int, cursor: Query, rest: list[Task]
