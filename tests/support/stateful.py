@@ -34,7 +34,7 @@ Query = dict[str, str]
 NEVER = '"1"'
 """An entity tag that no task ever has."""
 
-PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+PAST, FUTURE = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=23)
 
 # The accent alone makes a letter before it another one, which is written in two ways.
 TITLES = st.text("abAB%_\\' éÉe\u0301", min_size=1, max_size=6).filter(str.strip)

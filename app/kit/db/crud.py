@@ -20,8 +20,9 @@ from app.kit.db.errors import (
     VersionConflictError,
 )
 from app.kit.db.statements import THERE, Position, Query, Statements, Versions
-from app.kit.models.owned import Owned, creation_time, new_id, own_fields
+from app.kit.models.owned import Owned, new_id, own_fields
 from app.kit.models.schemas import ReadSchema
+from app.kit.models.time import creation_time
 
 _NOT_GIVEN = frozenset({"owner_id", "created_at", "updated_at"})
 
