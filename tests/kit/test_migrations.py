@@ -30,13 +30,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from app.kit.db.migrations import PLUGIN
+from app.kit.db.migrations import PLUGIN, our_tables
 from app.kit.models.constraints import NAMING_CONVENTION, add_checks
 from app.kit.models.fields import LINE
 from tests.support.database import connect
 from tests.support.example import TABLES
-from tests.support.migrations import MakeDatabase, migrated
+from tests.support.migrations import MakeDatabase, migrate, migrated
 from tests.support.milestones import MILESTONES, reach
+from tests.support.postgres import partition
 from tests.support.repository import ROOT
 from tests.support.server import serve
 from tests.support.tasks import TASKS, create
@@ -106,6 +107,49 @@ def test_up_down_and_up_again_build_what_the_models_say(
     upgrade(configuration, "head")
     assert description(migrated) == description(modelled)
     run(migrated, "check")
+
+
+def test_a_check_names_no_partition_and_no_table_of_somebody_else(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    migrate(url.render_as_string(hide_password=False))
+    partition(url)
+    with connect(url) as connection:
+        connection.execute("CREATE TABLE others (id int PRIMARY KEY, name text UNIQUE)")
+        connection.execute("CREATE INDEX ON others (name)")
+        connection.execute("CREATE FOREIGN DATA WRAPPER elsewhere")
+        connection.execute("CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere")
+        connection.execute("CREATE FOREIGN TABLE theirs (id int) SERVER elsewhere")
+    run(url, "check")
+
+
+def test_autogenerate_drops_the_table_of_a_model_that_is_gone_and_no_partition(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    migrate(url.render_as_string(hide_password=False))
+    partition(url)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        options = {
+            "autogenerate_plugins": PLUGINS,
+            "include_name": our_tables(connection, MetaData()),
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        changes = compare_metadata(context, MetaData())
+    engine.dispose()
+    assert {change[1].name for change in changes if change[0] == "remove_table"} == {"task"}
+
+
+def test_a_check_names_a_table_that_nothing_guards(make_database: MakeDatabase) -> None:
+    url = make_database()
+    migrate(url.render_as_string(hide_password=False))
+    with connect(url) as connection:
+        connection.execute("DROP POLICY guarded ON task")
+    process = alembic(url, "check")
+    output, _ = process.communicate()
+    assert (process.returncode, "('guard_table', 'task')" in output) == (255, True), output
 
 
 def test_migrations_do_not_use_the_pooler(
