@@ -9,7 +9,7 @@ from sqlmodel import SQLModel
 
 import app.main  # noqa: F401 - its routers register the tables
 from app.config import NO_DATABASE, Settings, SettingsError, load
-from app.kit.db.migrations import PLUGIN
+from app.kit.db.migrations import PLUGIN, our_tables
 
 
 def migrate() -> None:
@@ -31,6 +31,7 @@ def migrate() -> None:
                 "alembic.ext.checkconstraint_byname",
                 PLUGIN,
             ],
+            include_name=our_tables(connection, SQLModel.metadata),
             compare_server_default=True,
             user_module_prefix="sqlmodel.sql.sqltypes.",
         )

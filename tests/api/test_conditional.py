@@ -1,6 +1,7 @@
 """Entity tags, conditional requests and ids that the client chose: edits and retries are safe."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from tests.support.milestones import MILESTONES
+from tests.support.problems import assert_problem
 from tests.support.server import Server
 from tests.support.tasks import TASKS, create, titles
 
@@ -63,9 +65,14 @@ def test_an_entity_tag_changes_with_every_change(alice: httpx.Client) -> None:
     assert len(set(tags)) == 41
 
 
+def id_of(time: datetime) -> str:
+    """A UUIDv7 that was made at a time."""
+    milliseconds = int(time.timestamp() * 1000)
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62))
+
+
 def test_another_task_with_the_same_id_has_another_entity_tag(alice: httpx.Client) -> None:
-    ahead = "03bb2cc3-d800-7000-8000-000000000000"  # of 2100: a clock was ahead
-    for id_ in (str(uuid7()), ahead):
+    for id_ in (str(uuid7()), id_of(datetime.now(UTC) + timedelta(hours=23))):
         first = alice.post(TASKS, json={"id": id_, "title": "first"})
         alice.delete(first.headers["location"])
         second = alice.post(TASKS, json={"id": id_, "title": "second"})
@@ -271,9 +278,19 @@ def test_a_chosen_id_makes_a_retry_safe(alice: httpx.Client) -> None:
 
     response = alice.post(TASKS, json={"id": task["id"], "title": "again"})
 
-    assert response.status_code == 409
-    assert response.headers["content-type"] == "application/problem+json"
+    assert_problem(response, 409, "/body/id")
     assert alice.get(TASKS).json()["items"] == [task]
+
+
+def test_a_retry_says_where_the_task_is_and_in_which_version(alice: httpx.Client) -> None:
+    body = {"id": str(uuid7()), "title": "x"}
+    url = alice.post(TASKS, json=body).headers["location"]
+    changed = alice.patch(url, json={"completed": True})
+
+    again = alice.post(TASKS, json=body)
+
+    assert (again.status_code, again.headers["location"]) == (409, url)
+    assert again.headers["etag"] == changed.headers["etag"]
 
 
 def test_a_chosen_id_is_free_to_another_owner_and_neither_learns_of_the_other(
@@ -335,11 +352,26 @@ def test_chosen_ids_order_the_list(alice: httpx.Client) -> None:
         f"{{{uuid7()}}}",
         f"urn:uuid:{uuid7()}",
         "ffffffff-ffff-7fff-bfff-ffffffffffff",
+        "c0000000-0000-7000-8000-000000000000",
+        "0fffffff-ffff-7fff-bfff-ffffffffffff",
+        id_of(datetime.now(UTC) + timedelta(days=1, hours=1)),
         "",
         1,
         None,
     ],
-    ids=["v4", "no hyphens", "braces", "urn", "after 9999", "empty", "number", "null"],
+    ids=[
+        "v4",
+        "no hyphens",
+        "braces",
+        "urn",
+        "10889",
+        "8659",
+        "2527",
+        "in two days",
+        "empty",
+        "number",
+        "null",
+    ],
 )
 def test_a_chosen_id_is_a_uuid_of_version_7(alice: httpx.Client, bad: object) -> None:
     response = alice.post(TASKS, json={"id": bad, "title": "x"})

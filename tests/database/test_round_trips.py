@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from uuid_utils.compat import uuid7
 
 from tests.support.owners import unowned
 from tests.support.server import Server
@@ -34,6 +35,17 @@ def test_an_operation_is_one_statement_and_one_round_trip(
         assert not any(s.startswith(("BEGIN", "COMMIT", "ROLLBACK")) for s in sent.statements)
     # Only when psycopg prepares a statement, at its sixth use on a connection, there is one more.
     assert sent.round_trips == 1
+
+
+def test_only_a_create_that_finds_its_id_taken_asks_for_the_version_of_the_item(
+    server: Server, alice: httpx.Client
+) -> None:
+    task = create(alice, id=str(uuid7()))
+
+    with server.wire.recording() as sent:
+        assert alice.post(TASKS, json={"title": "x", "id": task["id"]}).status_code == 409
+
+    assert sent.executions == 2
 
 
 def test_a_request_that_is_refused_does_not_reach_the_database(

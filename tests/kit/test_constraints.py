@@ -26,8 +26,9 @@ def test_a_second_unique_value_is_refused_and_the_field_named(alice: httpx.Clien
     updated = alice.patch(f"{MILESTONES}/{other['id']}", json={"name": "Plan"})
 
     for response in (created, updated):
-        assert_problem(response, 409)
+        assert_problem(response, 409, "/body/name")
         assert response.json()["detail"] == "There is an item with this name already."
+        assert not {"location", "etag"} & response.headers.keys()
     assert alice.get(MILESTONES).json()["items"] == [other, first]
 
 
@@ -36,7 +37,7 @@ def test_a_second_id_is_refused(alice: httpx.Client) -> None:
 
     response = alice.post(MILESTONES, json={**another(first), "id": first["id"]})
 
-    assert_problem(response, 409)
+    assert_problem(response, 409, "/body/id")
     assert response.json()["detail"] == "There is an item with this id already."
 
 

@@ -517,7 +517,7 @@ def test_fields_can_be_unique_together(make_database: MakeDatabase) -> None:
         for seat in ({"row": "A", "number": 1}, {"row": "A", "number": 2}):
             assert alice.post("/seats", json=seat).status_code == 201
         taken = alice.post("/seats", json={"row": "A", "number": 1})
-        assert_problem(taken, 409)
+        assert_problem(taken, 409, "/body/row", "/body/number")
         assert taken.json()["detail"] == "There is an item with this row and number already."
         assert alice.post("/seats", json={"row": "B", "number": 1}).status_code == 201
 

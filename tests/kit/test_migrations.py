@@ -6,6 +6,7 @@ import sys
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 import sqlalchemy
@@ -18,6 +19,8 @@ from sqlalchemy import (
     URL,
     Column,
     Connection,
+    Date,
+    DateTime,
     Double,
     Integer,
     MetaData,
@@ -28,16 +31,19 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from app.kit.db.migrations import PLUGIN
+from app.kit.db.migrations import PLUGIN, our_tables
 from app.kit.models.constraints import NAMING_CONVENTION, add_checks
 from app.kit.models.fields import LINE
 from tests.support.database import connect
 from tests.support.example import TABLES
-from tests.support.migrations import MakeDatabase, migrated
+from tests.support.migrations import MakeDatabase, migrate, migrated
+from tests.support.milestones import MILESTONES, reach
+from tests.support.postgres import partition
 from tests.support.repository import ROOT
 from tests.support.server import serve
 from tests.support.tasks import TASKS, create
 
+COLUMNS: dict[str, Any] = {"date": Date, "date-time": DateTime(timezone=True)}
 PLUGINS = [
     "alembic.autogenerate.*",
     "alembic.ext.checkconstraint_byname",
@@ -113,7 +119,6 @@ def test_up_down_and_up_again_build_what_the_models_say(
 
 
 BEFORE_GUARDS = "a23c46565d87"
-TABLE = "ALTER TABLE task"
 
 
 def test_a_database_with_rows_migrates_to_row_level_security_and_back(
@@ -160,19 +165,52 @@ def test_a_role_that_may_make_roles_migrates_where_the_groups_are_there_already(
             connection.execute(f"DROP ROLE {role}")
 
 
-def test_a_table_without_its_policies_is_noticed(make_database: MakeDatabase) -> None:
+def test_a_check_names_no_partition_and_no_table_of_somebody_else(
+    make_database: MakeDatabase,
+) -> None:
     url = make_database()
-    run(url, "upgrade", "head")
+    migrate(url.render_as_string(hide_password=False))
+    partition(url)
     with connect(url) as connection:
-        for change in (
-            "DROP POLICY guarded ON task",
-            "ALTER TABLE task DISABLE ROW LEVEL SECURITY",
-        ):
-            connection.execute(change)
-            process = alembic(url, "check")
-            output, _ = process.communicate()
-            assert process.returncode != 0
-            assert "GuardTable" in output
+        connection.execute("CREATE TABLE others (id int PRIMARY KEY, name text UNIQUE)")
+        connection.execute("CREATE INDEX ON others (name)")
+        connection.execute("CREATE FOREIGN DATA WRAPPER elsewhere")
+        connection.execute("CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere")
+        connection.execute("CREATE FOREIGN TABLE theirs (id int) SERVER elsewhere")
+    run(url, "check")
+
+
+def test_autogenerate_drops_the_table_of_a_model_that_is_gone_and_no_partition(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    migrate(url.render_as_string(hide_password=False))
+    partition(url)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        options = {
+            "autogenerate_plugins": PLUGINS,
+            "include_name": our_tables(connection, MetaData()),
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        changes = compare_metadata(context, MetaData())
+    engine.dispose()
+    assert {change[1].name for change in changes if change[0] == "remove_table"} == {"task"}
+
+
+@pytest.mark.parametrize(
+    "change", ["DROP POLICY guarded ON task", "ALTER TABLE task DISABLE ROW LEVEL SECURITY"]
+)
+def test_a_check_names_a_table_that_nothing_guards(
+    make_database: MakeDatabase, change: str
+) -> None:
+    url = make_database()
+    migrate(url.render_as_string(hide_password=False))
+    with connect(url) as connection:
+        connection.execute(change)
+    process = alembic(url, "check")
+    output, _ = process.communicate()
+    assert (process.returncode, "('GuardTable', 'task')" in output) == (255, True), output
 
 
 def test_migrations_do_not_use_the_pooler(
@@ -225,6 +263,50 @@ def test_the_database_refuses_what_the_models_refuse(
         connection.execute(INSERT, {**ROW, column: value})
 
 
+@pytest.mark.plain
+def test_a_row_with_an_infinite_time_is_shown_after_the_migration(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    run(url, "upgrade", "7b52b3355d52")
+    with connect(url) as connection:
+        connection.execute(INSERT, ROW)
+        connection.execute("UPDATE task SET created_at = '-infinity', updated_at = 'infinity'")
+
+    with serve(migrated(url)) as server, server.client("owner") as client:
+        (task,) = client.get(TASKS).json()["items"]
+        assert client.patch(f"{TASKS}/{task['id']}", json={"completed": True}).is_success
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("value", ["infinity", "-infinity", "10000-01-01", "0044-03-15 BC"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("task", "created_at"), ("task", "updated_at"), ("milestone", "due")],
+)
+def test_the_database_refuses_a_time_that_no_client_can_read(
+    database: URL, alice: httpx.Client, table: str, column: str, value: str
+) -> None:
+    milestone = reach(alice)
+    with connect(database) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(
+            f"UPDATE {table} SET {column} = %s WHERE id IN (%s, %s)",
+            [value, milestone["id"], milestone["task_id"]],
+        )
+    assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_list_shows_the_first_and_the_last_time(
+    database: URL, alice: httpx.Client, time: str
+) -> None:
+    task = create(alice)
+    with connect(database) as connection:
+        connection.execute("UPDATE task SET updated_at = %s WHERE id = %s", [time, task["id"]])
+
+    assert alice.get(TASKS).json()["items"] == [{**task, "updated_at": time}]
+
+
 def assert_bounded(
     connection: Connection, table: Table, kept: list[object], refused: list[object]
 ) -> None:
@@ -274,6 +356,12 @@ def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
         ({"const": "a:%b"}, ["a:%b"], ["a:%%b", "a"]),
         ({"enum": ["5%", ":foo", r"a\:b", "(.*)"]}, ["5%", ":foo", r"a\:b", "(.*)"], ["5%%", "x"]),
         ({"enum": ["it's", r"a\b"]}, ["it's", r"a\b"], ["it''s", "ab"]),
+        (
+            {"format": "date"},
+            ["0001-01-01", "9999-12-31"],
+            ["infinity", "-infinity", "10000-01-01"],
+        ),
+        ({"format": "date-time"}, ["9999-12-31 23:59:59+00"], ["infinity", "0001-12-31 BC"]),
         ({"minimum": 0.1, "maximum": 1e308}, [0.1, 1e308], [0.09, 1.1e308, float("nan")]),
     ],
     ids=str,
@@ -281,7 +369,8 @@ def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
 def test_a_generated_migration_keeps_what_the_model_keeps(
     make_database: MakeDatabase, bound: dict[str, Any], kept: list[object], refused: list[object]
 ) -> None:
-    value: Column[Any] = Column("value", Double if isinstance(kept[0], float) else String)
+    kind = COLUMNS.get(bound.get("format", ""), Double if isinstance(kept[0], float) else String)
+    value: Column[Any] = Column("value", kind)
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     table = Table("bounded", metadata, value)
     add_checks(table, "value", bound)

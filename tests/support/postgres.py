@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL
-from sqlmodel import SQLModel
 
 from app.development.postgres import private_folder, unprivileged
 from app.kit.db.guard import guard
@@ -23,6 +22,21 @@ POOLER = "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
 """A host's name as Neon makes them."""
 
 
+_TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relkind = 'r' AND relrowsecurity AND relnamespace = 'public'::regnamespace
+"""
+_KEYS = """
+    SELECT format(
+        'ALTER TABLE %%s ADD CONSTRAINT %%I %%s',
+        conrelid::regclass, conname, pg_get_constraintdef(oid)
+    ) FROM pg_constraint WHERE conrelid = %(table)s::regclass AND contype IN ('p', 'u')
+    UNION ALL
+    SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = %(table)s::regclass
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+
+
 def partition(database: URL) -> None:
     """Partition each owned table of a database, which is empty, by its owner."""
     with connect(database) as connection:
@@ -30,18 +44,20 @@ def partition(database: URL) -> None:
             "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
             " FROM pg_constraint WHERE contype = 'f'"
         ).fetchall()
-        for table in SQLModel.metadata.tables.values():
-            connection.execute(f"ALTER TABLE {table.name} RENAME TO whole")
+        for (table,) in connection.execute(_TABLES).fetchall():
+            keys = connection.execute(_KEYS, {"table": table}).fetchall()
+            connection.execute(f"ALTER TABLE {table} RENAME TO whole")
             connection.execute(
-                f"CREATE TABLE {table.name} (LIKE whole INCLUDING ALL) PARTITION BY HASH (owner_id)"
+                f"CREATE TABLE {table} (LIKE whole INCLUDING ALL EXCLUDING INDEXES)"
+                " PARTITION BY HASH (owner_id)"
             )
             for remainder in range(PARTITIONS):
                 connection.execute(
-                    f"CREATE TABLE {table.name}_{remainder} PARTITION OF {table.name}"
+                    f"CREATE TABLE {table}_{remainder} PARTITION OF {table}"
                     f" FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {remainder})"
                 )
             connection.execute("DROP TABLE whole CASCADE")
-            for statement in guard(table.name):
+            for statement in [*(key for (key,) in keys), *guard(table)]:
                 connection.execute(statement)
         for name, key, definition in foreign_keys:
             connection.execute(f"ALTER TABLE {name} ADD CONSTRAINT {key} {definition}")

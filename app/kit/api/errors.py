@@ -1,6 +1,6 @@
 """Which error is answered with which problem."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
 from typing import Any
 
@@ -53,8 +53,15 @@ def _invalid_parts(errors: Sequence[Any]) -> Response:
 
 
 async def _duplicate(_request: Request, error: DuplicateKeyError) -> Response:
+    return duplicate(error)
+
+
+def duplicate(error: DuplicateKeyError, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem of a value that must be unique and is there already."""
     fields = " and ".join(error.fields) or "value"  # PostgreSQL need not say of what
-    return problem(409, f"There is an item with this {fields} already.")
+    message = f"There is an item with this {fields} already."
+    errors = [{"loc": ("body", field), "msg": message} for field in error.fields]
+    return problem(409, message, headers=headers, errors=errors)
 
 
 async def _broken_reference(_request: Request, error: ForeignKeyError) -> Response:

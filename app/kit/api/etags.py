@@ -44,7 +44,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[0-9a-f]{1,15}"$', "maxLength": 17},
     },
     "Location": {
-        "description": "Where the new item is.",
+        "description": "Where the item is.",
         "schema": {"type": "string", "format": "uri-reference", "maxLength": 1000},
     },
 }
@@ -58,9 +58,9 @@ def etag(row: ReadSchema) -> str:
     return f'"{to_microseconds(row.updated_at):x}"'
 
 
-def etag_headers(*headers: str) -> dict[str, Any]:
-    """Document a response that has an entity tag, and perhaps other headers."""
-    return {"headers": {name: _HEADERS[name] for name in ("ETag", *headers)}}
+def etag_headers(*headers: str, **more: Any) -> dict[str, Any]:
+    """Document a response that has an entity tag, perhaps other headers, and more of each."""
+    return {"headers": {name: {**_HEADERS[name], **more} for name in ("ETag", *headers)}}
 
 
 def parse_if_match(if_match: list[str] | None) -> list[datetime] | None:

@@ -64,7 +64,7 @@ class ProblemDetails(BaseModel):
     ]
     errors: Annotated[
         list[InvalidPart] | MISSING,
-        Field(max_length=_MOST_ERRORS, description="On 422: the parts that were refused."),
+        Field(max_length=_MOST_ERRORS, description="On 409 and 422: the parts that were refused."),
     ] = MISSING
 
 

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 
+from app.kit.api.errors import duplicate
 from app.kit.api.etags import IfMatch, IfNoneMatch, etag, etag_headers, is_current, parse_if_match
 from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
+from app.kit.db.errors import DuplicateKeyError
 from app.kit.models.constraints import is_referred_to
 from app.kit.models.fields import Id
 from app.kit.models.owned import Owned
@@ -109,12 +111,18 @@ def _add_create(router: OwnedRouter) -> None:
         owned: Annotated[OwnedCRUD, Depends(router.owned)],
         request: Request,
         response: Response,
-    ) -> ReadSchema:
-        row = with_etag(await owned.create(item.model_dump()), response)
-        response.headers["Location"] = f"{request.url.path}/{row.id}"
+    ) -> ReadSchema | Response:
+        try:
+            row = await owned.create(item.model_dump())
+        except DuplicateKeyError as error:
+            existing = error.existing
+            return duplicate(error, _whereabouts(existing, request) if existing else {})
+        response.headers.update(_whereabouts(row, request))
         return row
 
     create.__annotations__["item"] = router.schemas.create
+    refused = error_responses(400, 409, 413, 415, 422)
+    refused[409] |= etag_headers("Location", required=False)  # only if the id is what is there
     router.add_api_route(
         "",
         create,
@@ -124,8 +132,12 @@ def _add_create(router: OwnedRouter) -> None:
         description=f"Store {one} that belongs to the caller.",
         status_code=201,
         response_model=router.schemas.read,
-        responses={201: etag_headers("Location"), **error_responses(400, 409, 413, 415, 422)},
+        responses={201: etag_headers("Location"), **refused},
     )
+
+
+def _whereabouts(row: ReadSchema, request: Request) -> dict[str, str]:
+    return {"ETag": etag(row), "Location": f"{request.url.path}/{row.id}"}
 
 
 def _add_list(router: OwnedRouter) -> None:

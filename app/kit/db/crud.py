@@ -13,10 +13,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.kit.db.compiled import Row
 from app.kit.db.database import Database
-from app.kit.db.errors import ForeignKeyError, StillReferencedError, VersionConflictError
+from app.kit.db.errors import (
+    DuplicateKeyError,
+    ForeignKeyError,
+    StillReferencedError,
+    VersionConflictError,
+)
 from app.kit.db.statements import THERE, Position, Query, Statements, Versions
-from app.kit.models.owned import Owned, creation_time, new_id, own_fields
+from app.kit.models.owned import Owned, new_id, own_fields
 from app.kit.models.schemas import ReadSchema
+from app.kit.models.time import creation_time
 
 _NOT_GIVEN = frozenset({"owner_id", "created_at", "updated_at"})
 
@@ -92,7 +98,12 @@ class OwnedCRUD:
         updated_at = datetime.now(UTC) if "id" in values else created_at
         row = {field: make() for field, make in self._defaults.items() if field not in values}
         row |= {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
-        return self._read(await self._rows(self._statements.create(row)))[0]
+        try:
+            return self._read(await self._rows(self._statements.create(row)))[0]
+        except DuplicateKeyError as error:
+            if error.fields == ["id"]:
+                error.existing = await self.get(id_)
+            raise
 
     async def get(self, id_: UUID) -> ReadSchema | None:
         """Return a row, or None: another owner's row is no row."""

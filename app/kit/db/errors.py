@@ -17,6 +17,8 @@ from psycopg.errors import (
 from sqlalchemy.schema import ColumnCollectionConstraint
 from sqlmodel import SQLModel
 
+from app.kit.models.schemas import ReadSchema
+
 
 class OwnerMissingError(Exception):
     """A statement could reach rows of other owners: a bug, never a client's fault."""
@@ -51,7 +53,13 @@ class IntegrityError(Exception):
 
 
 class DuplicateKeyError(IntegrityError):
-    """A row with this key, or with another value that must be unique, is there already."""
+    """A row with this key, or with another value that must be unique, is there already.
+
+    Attributes:
+        existing: the row that has the id, if the id was refused.
+    """
+
+    existing: ReadSchema | None = None
 
 
 class ForeignKeyError(IntegrityError):

@@ -3,6 +3,7 @@
 Autogenerate writes that, as a plugin of Alembic.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from alembic.autogenerate import renderers
@@ -11,7 +12,7 @@ from alembic.operations import MigrateOperation, Operations
 from alembic.operations.ops import ModifyTableOps
 from alembic.runtime.plugins import Plugin
 from alembic.util import PriorityDispatchResult
-from sqlalchemy import Table, text
+from sqlalchemy import Connection, MetaData, Table, text
 
 from app.kit.db import guard
 from app.kit.models.owned import is_owned
@@ -19,7 +20,7 @@ from app.kit.models.owned import is_owned
 PLUGIN = "app.kit.guard"
 
 _IS_GUARDED = """
-    SELECT relrowsecurity AND ARRAY(
+    SELECT NOT relispartition AND relrowsecurity AND ARRAY(
         SELECT polname::text FROM pg_policy WHERE polrelid = pg_class.oid
     ) @> CAST(:policies AS text[]) FROM pg_class WHERE oid = to_regclass(quote_ident(:table))
 """
@@ -78,7 +79,8 @@ def _compare(
     stored: Table | None,
     declared: Table | None,
 ) -> PriorityDispatchResult:
-    is_guarded = stored is not None and _is_guarded(context, name)
+    assert context.connection is not None  # noqa: S101 - Alembic compares with a database
+    is_guarded = stored is not None and _is_guarded(context.connection, name)
     if declared is not None and is_owned(declared) and not is_guarded:
         operations.ops.append(GuardTable(name))
     if declared is None and is_guarded:
@@ -86,10 +88,22 @@ def _compare(
     return PriorityDispatchResult.CONTINUE
 
 
-def _is_guarded(context: AutogenContext, table: str) -> bool:
-    assert context.connection is not None  # noqa: S101 - Alembic compares with a database
+def _is_guarded(connection: Connection, table: str) -> bool:
     parameters: dict[str, Any] = {"policies": [*guard.POLICIES], "table": table}
-    return bool(context.connection.scalar(text(_IS_GUARDED), parameters))
+    return bool(connection.scalar(text(_IS_GUARDED), parameters))
+
+
+def our_tables(connection: Connection, metadata: MetaData) -> Callable[..., bool]:
+    """Return an ``include_name`` of Alembic that leaves out tables which are not of a model.
+
+    They are partitions, or belong to somebody else, as an extension. A table is still dropped
+    once its model is gone: it is guarded.
+    """
+
+    def include(name: str, kind: str, _parents: Mapping[str, str]) -> bool:
+        return kind != "table" or name in metadata.tables or _is_guarded(connection, name)
+
+    return include
 
 
 Plugin(PLUGIN).add_autogenerate_comparator(_compare, "table", "guard")

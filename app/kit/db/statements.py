@@ -15,14 +15,12 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Select,
-    String,
     Table,
     TypeClause,
     UpdateBase,
     any_,
     bindparam,
     delete,
-    func,
     insert,
     or_,
     select,
@@ -40,6 +38,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db.compiled import OWNER, CompiledStatement
 from app.kit.db.errors import OwnerMissingError
+from app.kit.db.search import contains, search_values
 from app.kit.models.owned import Owned
 from app.kit.models.sorting import sort_key
 from app.kit.models.time import later_version
@@ -58,7 +57,6 @@ _SQL = (ClauseElement, QueryableAttribute)
 # SQLAlchemy reserves column names as parameter names, hence the prefix.
 _KEY: BindParameter[UUID] = bindparam("bound_key")
 _LIMIT: BindParameter[int] = bindparam("bound_limit")
-_SEARCH = bindparam("bound_search", type_=String)
 _VERSIONS = bindparam("bound_versions", type_=ARRAY(UTCDateTime))
 _OF_A_ROW = (ColumnElement, ClauseList, TypeClause)
 
@@ -142,7 +140,7 @@ class Statements:
         shape = _PageShape(sort, tuple(filters), search is not None, after is not None)
         values = _bound_values(filters) | {_LIMIT.key: limit}
         if search is not None:
-            values[_SEARCH.key] = search
+            values |= search_values(search)
         if after is not None:
             field = sort.removeprefix("-")
             values |= {_after(field): after.value, _after("id"): after.id}
@@ -190,9 +188,7 @@ class Statements:
         keys = [sort_key(column) for column in sorted_by]
         where: list[ColumnElement[bool]] = []
         if shape.search:
-            columns = [self._table.c[name] for name in self._model.searchable]
-            found = (func.strpos(func.lower(c), func.lower(_SEARCH)) > 0 for c in columns)
-            where.append(or_(*found))
+            where.append(or_(*(contains(self._table.c[name]) for name in self._model.searchable)))
         if shape.after:
             values = (bindparam(_after(c.name), type_=c.type) for c in sorted_by)
             here, there = tuple_(*keys), tuple_(*map(sort_key, sorted_by, values))

@@ -15,7 +15,9 @@ from sqlalchemy import (
     Index,
     Table,
     UniqueConstraint,
+    and_,
     func,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
@@ -40,8 +42,13 @@ _CHECKS: dict[str, Callable[[Column[Any], Any], ColumnElement[bool]]] = {
     "pattern": lambda column, bound: column.regexp_match(bound),
     "enum": lambda column, members: column.in_(members),
 }
-_KEPT_BY_TYPE = frozenset({"uuid", "date", "date-time"})
-"""The formats of text that is not stored as text: its type is its only bound."""
+_NOT_TEXT = frozenset({"uuid", "date", "date-time"})
+"""The formats of text that is not stored as text."""
+_YEARS = {
+    "date": ("'0001-01-01'", "'10000-01-01'"),
+    "date-time": ("'0001-01-01 +00'", "'10000-01-01 +00'"),
+}
+"""PostgreSQL has more years, and infinity. Neither Python nor JSON Schema can show them."""
 
 _INT32 = (-(2**31), 2**31 - 1)
 # PostgreSQL cuts longer names, and then no longer finds them.
@@ -57,12 +64,17 @@ def add_checks(table: Table, field: str, schema: Schema) -> None:
     and so sees that a bound has changed. A pattern of the field's own gets none, because engines
     read patterns differently.
     """
-    if schema.get("format") in _KEPT_BY_TYPE:
+    column, format_ = table.c[field], schema.get("format")
+    if format_ in _YEARS:
+        first, after = _YEARS[format_]
+        years = and_(column >= literal_column(first), column < literal_column(after))
+        table.append_constraint(CheckConstraint(years, name=f"{field}_years_1_9999"))
+    if format_ in _NOT_TEXT:
         return
     for keyword, bound in _bounds(schema).items():
         version = bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
         name = f"{field}_{keyword.lower()}_{version}"
-        table.append_constraint(CheckConstraint(_CHECKS[keyword](table.c[field], bound), name=name))
+        table.append_constraint(CheckConstraint(_CHECKS[keyword](column, bound), name=name))
 
 
 def _bounds(schema: Schema) -> Schema:

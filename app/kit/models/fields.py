@@ -6,7 +6,7 @@ The rules of a kind stand in its JSON Schema, where clients and fuzzers read the
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -28,6 +28,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import UTCDateTime
+
+from app.kit.models.time import creation_time
 
 Schema = dict[str, Any]
 
@@ -53,11 +55,9 @@ OwnerId = Annotated[str, StringConstraints(max_length=255, pattern=OWNER_ID)]
 """Visible ASCII, as OpenID Connect allows a ``sub`` to be (Core 1.0, section 2)."""
 
 _UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-# The first digit ends at d, because later times are beyond the year 9999.
-_UUID7 = (
-    "^[0-9a-dA-D][0-9a-fA-F]{7}-[0-9a-fA-F]{4}"
-    "-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-)
+# Up to the year 2527 the first digit is 0.
+_UUID7 = "^0[0-9a-fA-F]{7}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+_MOST_AHEAD = timedelta(days=1)
 # The year 0 is a date in a schema, and in no database.
 _YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _DATE = f"^{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
@@ -77,6 +77,13 @@ def _spelled(kind: type, name: str, **schema: Any) -> tuple[BeforeValidator, Wit
     return BeforeValidator(match), WithJsonSchema({"type": "string", **schema})
 
 
+def _not_ahead(id_: UUID) -> UUID:
+    """Refuse the id of a row that would be the newest for good. A clock may be a day ahead."""
+    if creation_time(id_) > datetime.now(UTC) + _MOST_AHEAD:
+        raise ValueError("Value should have a time that is at most a day ahead")
+    return id_
+
+
 Id = Annotated[
     UUID, *_spelled(UUID, "a UUID with hyphens", format="uuid", pattern=_UUID, maxLength=36)
 ]
@@ -87,6 +94,7 @@ NewId = Annotated[
     *_spelled(
         UUID, "a UUID of version 7 with hyphens", format="uuid", pattern=_UUID7, maxLength=36
     ),
+    AfterValidator(_not_ahead),
 ]
 """The id of a new row, a UUIDv7 (RFC 9562) that the client chose."""
 

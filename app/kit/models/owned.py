@@ -25,7 +25,7 @@ from app.kit.models.constraints import (
 )
 from app.kit.models.fields import KINDS, Id, OwnerId, StrictType, Time, strict_type
 from app.kit.models.sorting import sort_key
-from app.kit.models.time import from_microseconds, later_version
+from app.kit.models.time import creation_time, later_version
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
@@ -147,11 +147,6 @@ def own_fields(model: type[Owned]) -> dict[str, OwnedField]:
 def new_id() -> UUID:
     """A UUIDv7, greater than any that this process made before."""
     return uuid7()
-
-
-def creation_time(id_: UUID) -> datetime:
-    """The moment in a UUIDv7: Unix milliseconds in its first 48 bits (RFC 9562, 5.7)."""
-    return from_microseconds((id_.int >> 80) * 1000)
 
 
 def _refuse_unfit_default(field: OwnedField) -> None:

@@ -64,7 +64,8 @@ class CreateSchema(RequestSchema):
     id: Annotated[
         NewId | MISSING,
         Field(
-            description="A UUIDv7 of your own. It makes a retry safe: the second one is 409.",
+            description="A UUIDv7 of your own, of a time that is at most a day ahead. It makes a"
+            " retry safe: the second one is 409.",
             examples=["01a20276-ba86-76a2-88ef-8e98309d0047"],
         ),
     ] = MISSING

@@ -1,6 +1,7 @@
 """Times as whole microseconds since 1970, the precision of PostgreSQL, and versions of rows."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, DateTime, Table, func
 from sqlmodel.sql.sqltypes import UTCDateTime
@@ -19,6 +20,11 @@ def to_microseconds(time: datetime) -> int:
 def from_microseconds(microseconds: int) -> datetime:
     """Return the time so many microseconds after 1970, or the nearest that Python can hold."""
     return _EPOCH + min(max(microseconds, _FIRST), _LAST) * _MICROSECOND
+
+
+def creation_time(id_: UUID) -> datetime:
+    """The moment in a UUIDv7: Unix milliseconds in its first 48 bits (RFC 9562, 5.7)."""
+    return from_microseconds((id_.int >> 80) * 1000)
 
 
 def later_version(table: Table) -> ColumnElement[datetime]:
