@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from alembic.command import downgrade, upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     URL,
     Column,
@@ -34,6 +36,7 @@ from sqlmodel import SQLModel
 from app.kit.db.migrations import PLUGIN, our_tables
 from app.kit.models.constraints import NAMING_CONVENTION, add_checks
 from app.kit.models.fields import LINE
+from tests.support.copies import copied
 from tests.support.database import connect
 from tests.support.example import TABLES
 from tests.support.migrations import MakeDatabase, migrate, migrated
@@ -50,6 +53,7 @@ PLUGINS = [
     PLUGIN,
 ]  # as in migrations/env.py
 
+NEWEST = ScriptDirectory.from_config(Config(toml_file="pyproject.toml")).get_current_head()
 INSERT = """
     INSERT INTO task (owner_id, id, created_at, updated_at, title, description, completed)
     VALUES (%(owner_id)s, gen_random_uuid(), now(), now(), %(title)s, %(description)s, false)
@@ -70,13 +74,13 @@ DESCRIBE = """
 """
 
 
-def alembic(url: URL, *arguments: str) -> subprocess.Popen[str]:
+def alembic(url: URL, *arguments: str, folder: Path = ROOT) -> subprocess.Popen[str]:
     """Start Alembic, as ``just migrate`` does."""
     text = url.render_as_string(hide_password=False)
     environment = {**os.environ, "DATABASE_URL": text, "DATABASE_URL_UNPOOLED": text}
     return subprocess.Popen(
         [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -84,11 +88,12 @@ def alembic(url: URL, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(url: URL, *arguments: str) -> None:
-    """Run Alembic to its end."""
+def run(url: URL, *arguments: str) -> str:
+    """Run Alembic to its end, and return what it printed."""
     process = alembic(url, *arguments)
     output, _ = process.communicate()
     assert process.returncode == 0, output
+    return output
 
 
 def description(url: URL) -> set[tuple[str, ...]]:
@@ -235,6 +240,100 @@ def test_processes_that_migrate_at_once_wait_for_each_other(make_database: MakeD
 
         outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
+
+
+def wait_for_a_lock(
+    connection: psycopg.Connection, kind: str, process: subprocess.Popen[str]
+) -> None:
+    """Return once somebody waits for a lock of a kind in this database, such as the process."""
+    waiting = """
+        SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE NOT granted AND locktype = %s AND datname = current_database()
+    """
+    while connection.execute(waiting, [kind]).fetchone() == (0,):
+        assert process.poll() is None, process.communicate()
+
+
+def test_a_migration_that_waits_for_a_lock_lets_requests_through(
+    make_database: MakeDatabase,
+) -> None:
+    url = make_database()
+    run(url, "upgrade", "a23c46565d87")
+    with connect(url) as reader, connect(url) as request:
+        with reader.transaction():
+            reader.execute("SELECT FROM task")
+            process = alembic(url, "upgrade", "head")
+            wait_for_a_lock(request, "relation", process)
+            request.execute("SET statement_timeout = '5s'")  # DATABASE_TIMEOUT, by default
+            assert request.execute("SELECT count(*) FROM task").fetchone() == (0,)
+
+        output, _ = process.communicate()
+    assert process.returncode == 0, output
+    run(url, "check")
+
+
+STEPS = {
+    "index": """
+        with op.get_context().autocommit_block():
+            op.drop_index("ix", "task", if_exists=True, postgresql_concurrently=True)
+            op.create_index("ix", "task", ["title"], postgresql_concurrently=True)
+    """,
+    "constraint": """
+        op.create_check_constraint(op.f("ck"), "task", "title != 'x'", postgresql_not_valid=True)
+    """,
+    "validation": """
+        op.execute("ALTER TABLE task VALIDATE CONSTRAINT ck")
+    """,
+}
+
+
+def test_steps_for_large_tables_let_writes_through_and_wait_for_those_that_began_before(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    url, copy, down = make_database(), copied(tmp_path), NEWEST
+    run(url, "upgrade", "head")
+    for name, step in STEPS.items():
+        text = f"from alembic import op\nrevision, down_revision = {name!r}, {down!r}\n"
+        text += f"def upgrade():{step}"
+        (copy / f"migrations/versions/{name}.py").write_text(text)
+        down = name
+
+    with connect(url) as writer, connect(url) as another:
+        with writer.transaction():
+            writer.execute(INSERT, ROW)
+            first = alembic(url, "upgrade", "head", folder=copy)
+            wait_for_a_lock(another, "virtualxid", first)
+            another.execute(INSERT, ROW)
+            second = alembic(url, "upgrade", "head", folder=copy)
+            wait_for_a_lock(another, "advisory", second)
+
+        outputs = [process.communicate()[0] for process in (first, second)]
+        assert [process.returncode for process in (first, second)] == [0, 0], outputs
+        valid = """
+            SELECT indisvalid, convalidated FROM pg_index, pg_constraint
+            WHERE indexrelid = 'ix'::regclass AND conname = 'ck'
+        """
+        assert another.execute(valid).fetchall() == [(True, True)]
+
+
+def test_the_migrations_can_be_written_as_sql(make_database: MakeDatabase) -> None:
+    url, written = make_database(), make_database()
+    run(url, "upgrade", "head")
+    nowhere = URL.create("postgresql", host="127.0.0.1", port=1)
+    with connect(written) as connection:
+        connection.execute(run(nowhere, "upgrade", "head", "--sql"))
+        assert description(written) == description(url)
+        run(written, "check")
+        connection.execute(run(nowhere, "downgrade", "head:base", "--sql"))
+    assert description(written) == set()
+
+
+NEWEST = ScriptDirectory.from_config(Config(toml_file="pyproject.toml")).get_current_head()
+INSERT = """
+    INSERT INTO task (owner_id, id, created_at, updated_at, title, description, completed)
+    VALUES (%(owner_id)s, gen_random_uuid(), now(), now(), %(title)s, %(description)s, false)
+"""
+ROW = {"owner_id": "owner", "title": "Buy milk", "description": None}
 
 
 @pytest.mark.parametrize(
