@@ -11,6 +11,15 @@ export default defineConfig({
   plugins: [
     "@hey-api/client-fetch",
     { name: "@hey-api/sdk", validator: { response: "zod" } },
-    "zod",
+    {
+      name: "zod",
+      $resolvers: {
+        // Integers have 53 bits at most, and the types have numbers. For int64 it would have bigint.
+        number: (context) => {
+          context.schema = { ...context.schema, format: undefined };
+          return undefined;
+        },
+      },
+    },
   ],
 });
