@@ -3,6 +3,7 @@
 PostgreSQL refuses to be run by root, so root lends it a user.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -65,11 +66,13 @@ def private_folder(parent: Path) -> Path:
 
 
 def create_user(name: str) -> None:
-    """Create a system user, unless it exists."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        _execute(["useradd", "--system", "--user-group", "--no-create-home", name])
+    """Create a system user, unless it exists. Other processes wait until that is done."""
+    with Path("/etc/passwd").open() as users:
+        fcntl.flock(users, fcntl.LOCK_EX)
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            _execute(["useradd", "--system", "--user-group", "--no-create-home", name])
 
 
 def _execute(command: list[str], **how: Any) -> None:

@@ -1,10 +1,12 @@
 """``just serve`` brings a database, keeps its data whatever ends it, and says where things are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -271,3 +273,20 @@ def test_a_user_without_a_name_is_told_so_in_one_line(tmp_path: Path) -> None:
     assert len(output.splitlines()) == 1
     assert "could not look up effective user ID 12345: user does not exist" in output
     assert {path.name for path in (tmp_path / ".data").iterdir()} == LOCKS
+
+
+@root_only
+def test_two_first_starts_at_once_create_one_user(tmp_path: Path) -> None:
+    name = f"test-{uuid4().hex[:8]}"
+    slow = tmp_path / "useradd"
+    slow.write_text(f'#!/bin/sh\nsleep 1\nexec {shutil.which("useradd")} "$@"\n')
+    slow.chmod(0o755)
+    create = f"from app.development.programs import create_user; create_user('{name}')"
+    environment = {**os.environ, **PROJECT, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", create], env=environment) for _ in range(2)
+    ]
+    try:
+        assert [process.wait(30) for process in processes] == [0, 0]
+    finally:
+        subprocess.run(["userdel", name], check=True)
