@@ -23,6 +23,9 @@ __all__ = [
     "unprivileged",
 ]
 
+EMBEDDED = "DATABASE_IS_EMBEDDED"
+"""The environment variable that is set while `development_database` is an embedded one."""
+
 
 class DataSettings(BaseSettings):
     """Where the embedded database keeps its files."""
@@ -46,6 +49,7 @@ def development_database() -> Iterator[URL]:
         return
     with embedded_postgres(load(DataSettings).data_dir) as url:
         _publish(url)
+        os.environ[EMBEDDED] = "yes"
         yield url
 
 

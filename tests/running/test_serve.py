@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +16,8 @@ from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
 from app.development.postgres import embedded_postgres
-from tests.support.process import ALICE, PROJECT, serving, starting
+from tests.support.copies import copied, run
+from tests.support.process import ALICE, PROJECT, serving, starting, wait_until
 from tests.support.repository import ROOT
 from tests.support.tasks import TASKS
 
@@ -227,6 +229,29 @@ def test_a_server_that_is_interrupted_while_it_starts_is_stopped(tmp_path: Path)
     process.wait(30)
 
     assert postgres_of(tmp_path) == []
+
+
+def test_a_changed_model_is_migrated_once_its_migration_is_written(tmp_path: Path) -> None:
+    copy = copied(tmp_path / "copy")
+    model = copy / "app/models/task.py"
+    with serving(SERVE, tmp_path, PYTHONPATH=str(copy)) as process:
+        log = Path(process.log.name)
+        process.create("before the change")
+        field = "    note: Line | None = Field(default=None, max_length=9)\n"
+        model.write_text(model.read_text() + field)
+        wait_until(lambda: 'run just migration "what changed"' in log.read_text())
+
+        run(copy, "just migration 'add a note'")
+
+        def migrated() -> bool:
+            with suppress(httpx.TransportError):  # it reloads
+                tasks = httpx.get(f"{process.url}{TASKS}", headers=ALICE)
+                return tasks.status_code == 200
+            return False
+
+        wait_until(migrated)
+        assert process.titles() == ["before the change"]
+        assert log.read_text().count("just migration") == 1
 
 
 IN_NAMESPACE = ["unshare", "--map-root-user", "--mount"]
