@@ -1,11 +1,11 @@
-"""``just bench [compare|scale|overload]``: what requests cost."""
+"""``just bench [compare|scale]``: what requests cost."""
 
 import argparse
 import sys
 
 import uvloop
 
-from benchmarks import compare, overload, scale
+from benchmarks import compare, scale
 
 
 def main() -> None:
@@ -20,17 +20,12 @@ def main() -> None:
         command.add_argument("--rounds", type=int, default=8, help="how often each is measured")
         command.add_argument("--seconds", type=float, default=0.5, help="how long, each time")
         command.add_argument("--tasks", type=int, default=tasks, help="how many to load")
-    command = commands.add_parser("overload", help="many more clients than connections")
-    command.add_argument("--clients", type=int, default=500, help="how many at once")
-    command.add_argument("--seconds", type=float, default=8, help="how long")
     given = vars(parser.parse_args(sys.argv[1:] or ["compare"]))
     match given.pop("command"):
         case "compare":
             uvloop.run(compare.compare(compare.Options(**given)))
         case "scale":
             uvloop.run(scale.scale(scale.Options(**given)))
-        case "overload":
-            uvloop.run(overload.overload(overload.Options(**given)))
 
 
 if __name__ == "__main__":
