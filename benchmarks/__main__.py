@@ -1,36 +1,30 @@
-"""``just bench [compare|scale|overload]``: what requests cost."""
+"""``just bench [compare|scale]``: what requests cost."""
 
 import argparse
-import sys
 
 import uvloop
 
-from benchmarks import compare, overload, scale
+from benchmarks.compare import compare
+from benchmarks.measure import Options
+from benchmarks.scale import scale
+
+COMMANDS = {"compare": compare, "scale": scale}
+TASKS = {"compare": 10_000, "scale": 10_000_000}
 
 
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="just bench", description=__doc__)
-    commands = parser.add_subparsers(dest="command")
-    for name, help_, tasks in (
-        ("compare", "this project and its peers, each doing the same (the default)", 10_000),
-        ("scale", "many tasks and few", 10_000_000),
-    ):
-        command = commands.add_parser(name, help=help_)
-        command.add_argument("--rounds", type=int, default=8, help="how often each is measured")
-        command.add_argument("--seconds", type=float, default=0.5, help="how long, each time")
-        command.add_argument("--tasks", type=int, default=tasks, help="how many to load")
-    command = commands.add_parser("overload", help="many more clients than connections")
-    command.add_argument("--clients", type=int, default=500, help="how many at once")
-    command.add_argument("--seconds", type=float, default=8, help="how long")
-    given = vars(parser.parse_args(sys.argv[1:] or ["compare"]))
-    match given.pop("command"):
-        case "compare":
-            uvloop.run(compare.compare(compare.Options(**given)))
-        case "scale":
-            uvloop.run(scale.scale(scale.Options(**given)))
-        case "overload":
-            uvloop.run(overload.overload(overload.Options(**given)))
+    parser = argparse.ArgumentParser(
+        prog="just bench",
+        description="Measure this project and its peers (compare), or many tasks and few (scale).",
+    )
+    parser.add_argument("command", nargs="?", choices=COMMANDS, default="compare")
+    parser.add_argument("--rounds", type=int, default=8, help="how often each is measured")
+    parser.add_argument("--seconds", type=float, default=0.5, help="how long, each time")
+    parser.add_argument("--tasks", type=int, help=f"how many there are; by default {TASKS}")
+    given = parser.parse_args()
+    tasks = given.tasks or TASKS[given.command]
+    uvloop.run(COMMANDS[given.command](Options(given.rounds, given.seconds, tasks)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from statistics import median
 
 from benchmarks.report import FOLDER, Measured, number, ratio
 
-_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#cf5b46")
+_COLOURS = ("#1f6feb", "#8b949e", "#d4a72c", "#cf5b46", "#2da44e", "#8250df", "#bf3989", "#57606a")
 _WIDTH, _LEFT, _RIGHT = 760, 90, 130
 _BAR, _GAP, _TOP, _BOTTOM = 15, 14, 74, 16
 _STYLE = "font-family: system-ui, sans-serif; font-size: 12px; fill: #1f2328"

@@ -1,28 +1,26 @@
-"""This project and its peers, each doing the same."""
+"""The candidates, each doing the same."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from statistics import median
 
-from rich.progress import Progress
+from rich.progress import track
 from sqlalchemy import URL
 
 from benchmarks import chart, report
-from benchmarks.contenders import CONTENDERS, OPERATIONS, Contender
+from benchmarks.candidates import CANDIDATES, OPERATIONS, Candidate, Operation
 from benchmarks.dataset import Dataset, Row, filled_databases
 from benchmarks.distance import distant
-from benchmarks.measure import Cost, Runner, only
+from benchmarks.measure import Cell, Cost, Options, Runner, interleave, only
 from benchmarks.report import Table, comparison
 from benchmarks.resources import compare_resources
-from benchmarks.servers import serving, start_up_seconds
-from benchmarks.turns import Measure, take_turns
+from benchmarks.servers import serving
 from tests.support.wire import Wire
 
 _CLIENTS = 4
-_CLIENTS_OF_WORKERS = 16
 _DISTANCE = 0.02
 """Seconds to a database that is far away, and back."""
 _WARM = 60
@@ -31,86 +29,65 @@ prepares a statement at its sixth use."""
 _COUNTED = 15
 
 
-@dataclass(frozen=True)
-class Options:
-    """How thoroughly to measure.
-
-    Attributes:
-        rounds: how often each operation of each contender is measured.
-        seconds: how long, each time.
-        tasks: how many there are.
-    """
-
-    rounds: int
-    seconds: float
-    tasks: int
-
-
 async def compare(options: Options) -> None:
-    """Compare all contenders, and write ``results.md`` and its chart."""
-    with Progress() as progress:
-        loading = progress.add_task("Load", total=options.tasks)
-        sizes = {options.tasks: options.tasks // 100}
-        with filled_databases(sizes, lambda more: progress.advance(loading, more)) as [dataset]:
-            tables = [
-                *await _operations(dataset, options, progress),
-                await compare_resources(dataset.url, options.rounds, progress),
-                *await _far_away(dataset, progress),
-                await _start_up(dataset, options, progress),
-                await _workers(dataset, options, progress),
-            ]
-    report.write("results.md", INTRODUCTION, tables)
+    """Compare all candidates, and write ``results.md`` and its chart."""
+    with filled_databases({options.tasks: options.tasks // 100}) as [dataset]:
+        tables = [
+            *await _operations(dataset, options),
+            await compare_resources(dataset.url, options.rounds),
+            *await _far_away(dataset),
+            await _start_up(dataset, options),
+        ]
+    introduction = f"Written by `just bench`, on {options.tasks:,} tasks."
+    report.write("results.md", "What a request costs", introduction, tables)
 
 
-async def _operations(dataset: Dataset, options: Options, progress: Progress) -> list[Table]:
+async def _operations(dataset: Dataset, options: Options) -> list[Table]:
     """Measure each operation, and at the end the memory of who has done them all."""
 
-    def measure(runner: Runner, operation: str) -> Measure[Cost]:
+    def cell(runner: Runner, operation: Operation) -> Cell[Cost]:
         rows = dataset.random_rows()
-        return lambda: runner.run(operation, rows, seconds=options.seconds, clients=_CLIENTS)
+        return partial(runner.run, operation, rows, seconds=options.seconds, clients=_CLIENTS)
 
     async with _running(dataset.url) as runners:
-        table = {o: {name: measure(r, o) for name, r in runners.items()} for o in OPERATIONS}
-        costs = await take_turns("Operations", table, options.rounds, progress)
-        memory = {name: [runner.server.memory()] for name, runner in runners.items()}
-    cpu, latency = only("cpu", costs), only("latency", costs)
-    chart.write("results.svg", "Processor time of the server for a request", cpu, "ms")
+        cells = {o.name: {r.candidate.name: cell(r, o) for r in runners} for o in OPERATIONS}
+        costs = await interleave("Operations", cells, options.rounds)
+        memory = {runner.candidate.name: [runner.server.memory()] for runner in runners}
+    cpu = only("cpu", costs)
+    chart.write("results.svg", CPU_TITLE, cpu, "ms")
     return [
-        comparison("Processor time of the server for a request", CPU, cpu, "ms"),
-        comparison("Latency", LATENCY, latency, "ms"),
+        comparison(CPU_TITLE, CPU, cpu, "ms"),
+        comparison("Latency", LATENCY, only("latency", costs), "ms"),
         comparison("Memory", MEMORY, {"resident memory": memory}, "MiB"),
     ]
 
 
-async def _far_away(dataset: Dataset, progress: Progress) -> list[Table]:
+async def _far_away(dataset: Dataset) -> list[Table]:
     """Count the round trips of each operation, and see what they cost when they take time."""
-    task = progress.add_task("Far away", total=len(OPERATIONS) * len(CONTENDERS))
-    trips: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
-    latency: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
-    for contender in CONTENDERS:
+    trips: dict[str, dict[str, list[float]]] = {o.name: {} for o in OPERATIONS}
+    latency: dict[str, dict[str, list[float]]] = {o.name: {} for o in OPERATIONS}
+    for candidate in track(CANDIDATES, "Far away"):
         wire = Wire(dataset.url)
         async with (
             wire.listening() as near,
             distant(near, _DISTANCE) as far,
-            serving(contender.application, far) as server,
+            serving(candidate.application, far) as server,
         ):
-            runner = Runner(contender, server)
+            runner = Runner(candidate, server)
             for operation in OPERATIONS:
-                rows = islice(dataset.random_rows(), _WARM)
-                await runner.run(operation, rows, clients=_CLIENTS)
+                await runner.run(operation, islice(dataset.random_rows(), _WARM), clients=_CLIENTS)
             for operation in OPERATIONS:
                 rows = islice(dataset.random_rows(), _COUNTED)
                 single = [await _single(runner, operation, row, wire) for row in rows]
-                trips[operation][contender.name] = [median(count for count, _ in single)]
-                latency[operation][contender.name] = [median(time for _, time in single)]
-                progress.advance(task)
+                trips[operation.name][candidate.name] = [median(count for count, _ in single)]
+                latency[operation.name][candidate.name] = [median(time for _, time in single)]
     return [
         comparison("Round trips to the database for a request", TRIPS, trips),
         comparison("Latency with a database that is 20 ms away", FAR, latency, "ms"),
     ]
 
 
-async def _single(runner: Runner, operation: str, row: Row, wire: Wire) -> tuple[int, float]:
+async def _single(runner: Runner, operation: Operation, row: Row, wire: Wire) -> tuple[int, float]:
     """Return the round trips and the latency of one request."""
     with wire.recording() as sent:
         cost = await runner.run(operation, [row])
@@ -118,65 +95,30 @@ async def _single(runner: Runner, operation: str, row: Row, wire: Wire) -> tuple
     return sent.round_trips, cost.latency
 
 
-async def _start_up(dataset: Dataset, options: Options, progress: Progress) -> Table:
-    """Measure what it takes to import and build each application."""
+async def _start_up(dataset: Dataset, options: Options) -> Table:
+    """Measure what it takes to start each application."""
 
-    def measure(contender: Contender) -> Measure[float]:
-        return lambda: start_up_seconds(contender.application, dataset.url)
+    async def start(candidate: Candidate) -> float:
+        async with serving(candidate.application, dataset.url) as server:
+            return server.cpu_seconds()
 
-    table = {"processor time": {contender.name: measure(contender) for contender in CONTENDERS}}
-    seconds = await take_turns("Start-up", table, options.rounds, progress)
+    cells = {"processor time": {c.name: partial(start, c) for c in CANDIDATES}}
+    seconds = await interleave("Start-up", cells, options.rounds)
     return comparison("Start-up", START_UP, seconds, "s")
 
 
-async def _workers(dataset: Dataset, options: Options, progress: Progress) -> Table:
-    """Measure how many requests one worker and two workers answer in a second."""
-
-    def measure(runner: Runner) -> Measure[Cost]:
-        rows = dataset.random_rows()
-        clients = _CLIENTS_OF_WORKERS
-        return lambda: runner.run("get", rows, seconds=options.seconds, clients=clients)
-
-    async with _running(dataset.url) as one, _running(dataset.url, workers=2) as two:
-        table = {
-            name: {"1 worker": measure(one[name]), "2 workers": measure(two[name])} for name in one
-        }
-        costs = await take_turns("Workers", table, options.rounds, progress)
-    return comparison("Requests per second", WORKERS, only("throughput", costs), "/s")
-
-
 @asynccontextmanager
-async def _running(database: URL, *, workers: int = 1) -> AsyncIterator[dict[str, Runner]]:
-    """Run all contenders, and give them by name."""
+async def _running(database: URL) -> AsyncIterator[list[Runner]]:
+    """Run all candidates."""
     async with AsyncExitStack() as stack:
-        runners = {}
-        for contender in CONTENDERS:
-            server = serving(contender.application, database, workers=workers)
-            runners[contender.name] = Runner(contender, await stack.enter_async_context(server))
+        runners = []
+        for candidate in CANDIDATES:
+            server = serving(candidate.application, database)
+            runners.append(Runner(candidate, await stack.enter_async_context(server)))
         yield runners
 
 
-INTRODUCTION = f"""\
-# What a request costs
-
-Written by `just bench`. The same operations on the same table with the same tasks, by this project
-and by three peers, each as its users would write it (see `benchmarks/peers/`):
-
-- **bare psycopg**: FastAPI and SQL on a connection pool, in autocommit. It is what remains if there
-  is nothing between FastAPI and the driver.
-- **handwritten SQLModel**: FastAPI, and a session for each request.
-- **stock FastCRUD**: FastCRUD's own router with a policy for the rows of the owner. It counts the
-  tasks of a list, and answers an update with `null`.
-
-Only this project has cursors, entity tags, request ids, a log of each request, problem documents, a
-limit of the body's size and a timeout; what these cost is in its numbers.
-
-Each server is one worker of uvicorn with its defaults, without an access log, and has five
-connections. {_CLIENTS} clients send requests over connections that they keep. In each round all
-servers are measured by turns. A cell has the median of the rounds, in brackets their lowest and
-highest value, and how many times as much that is as this project needs: the median of the ratios
-within a round.
-"""
+CPU_TITLE = "Processor time of the server for a request"
 CPU = "User and system time of the server's process, by request. PostgreSQL's is not in it."
 LATENCY = f"From the request to the whole answer, with {_CLIENTS} clients at once."
 MEMORY = "Of a worker, after all of these requests."
@@ -189,8 +131,4 @@ FAR = (
     "A proxy holds back what PostgreSQL answers, and adds about a millisecond of its own. The"
     " median of single requests, one after the other."
 )
-START_UP = "Processor time to start Python and to import and build the application."
-WORKERS = (
-    f"`get`, by {_CLIENTS_OF_WORKERS} clients. Clients, PostgreSQL and workers share the cores,"
-    " so on two cores a second worker cannot double it."
-)
+START_UP = "Processor time until the server listens."

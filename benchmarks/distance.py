@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import URL
 
@@ -26,23 +26,8 @@ async def distant(near: URL, seconds: float) -> AsyncIterator[URL]:
 async def _pass_on(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float
 ) -> None:
-    under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-
-    async def arrive() -> None:
-        data = b"?"
-        while data:
-            due, data = await under_way.get()
-            await asyncio.sleep(due - asyncio.get_running_loop().time())
-            writer.write(data)
-        writer.close()
-
-    async def depart() -> None:
-        data = b"?"
-        while data:
-            try:
-                data = await reader.read(65536)
-            except ConnectionError:
-                data = b""
-            await under_way.put((asyncio.get_running_loop().time() + seconds, data))
-
-    await asyncio.gather(arrive(), depart())
+    loop = asyncio.get_running_loop()
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            loop.call_later(seconds, writer.write, data)
+    loop.call_later(seconds, writer.close)

@@ -24,13 +24,13 @@ class Statement(NamedTuple):
 
 @dataclass
 class Listener(Wire):
-    """A wire that also keeps the values of the last statement.
+    """A wire that also keeps the last statement with its values.
 
     PostgreSQL documentation, "Message Formats": Parse names and declares a statement, Bind gives
     values to it.
     """
 
-    last: Statement | None = None
+    statement: Statement = field(init=False)
     _parsed: dict[bytes, tuple[bytes, list[int]]] = field(default_factory=dict)
 
     def _note(self, kind: bytes, body: bytes, session: Session) -> None:
@@ -46,7 +46,7 @@ class Listener(Wire):
             text, types = self._parsed[name]
             # One format may stand for all.
             every = formats * len(values) if len(formats) == 1 else formats
-            self.last = Statement(text, types, values, every or [0] * len(values))
+            self.statement = Statement(text, types, values, every or [0] * len(values))
 
 
 def _take(data: bytes, size: int) -> tuple[list[int], bytes]:
@@ -65,31 +65,14 @@ def _values(data: bytes) -> list[bytes | None]:
     return values
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A plan: that for the values which were sent, and that for any values.
+EXPLAINED = ["plan", "rows", "blocks", "for any values", "faults"]
 
-    Attributes:
-        nodes: the kinds of its steps, and the indexes that they use, outermost first.
-        blocks: how many blocks of 8 KiB it touched; None for a statement that writes, which is
-            not run again.
-        rows: how many rows it looked at, in the step that looked at most; None likewise.
-        generic: the steps of the plan for any values.
+
+def explain(database: URL, statement: Statement) -> list[str]:
+    """Return the cells of a table that show the plans of a statement.
+
+    A statement that writes is not run again, so its rows and blocks are not known.
     """
-
-    nodes: str
-    blocks: int | None
-    rows: int | None
-    generic: str
-
-    @property
-    def faults(self) -> str:
-        """What must not be in a plan and is in one of the two."""
-        return ", ".join(f for f in ("Seq Scan", "Sort") if f in f"{self.nodes} {self.generic}")
-
-
-def plan(database: URL, statement: Statement) -> Plan:
-    """Return the plans of a statement that was sent."""
     reads = statement.text.startswith(b"SELECT")
     options = b"ANALYZE, BUFFERS, FORMAT JSON" if reads else b"FORMAT JSON"
     with psycopg.connect(address(database), autocommit=True) as connection:
@@ -102,19 +85,27 @@ def plan(database: URL, statement: Statement) -> Plan:
         if result.status != pq.ExecStatus.TUPLES_OK:
             raise RuntimeError(result.get_error_message())
         [document] = json.loads(result.get_value(0, 0) or b"")
-        explain = SQL("EXPLAIN (GENERIC_PLAN, FORMAT JSON) ") + SQL(statement.text.decode())
-        [[[generic]]] = connection.execute(explain).fetchall()
+        for_any = SQL("EXPLAIN (GENERIC_PLAN, FORMAT JSON) ") + SQL(statement.text.decode())
+        [[[generic]]] = connection.execute(for_any).fetchall()
     top = document["Plan"]
-    blocks = top["Shared Hit Blocks"] + top["Shared Read Blocks"] if reads else None
-    return Plan(_nodes(top), blocks, _most_rows(top) if reads else None, _nodes(generic["Plan"]))
+    nodes, generic_nodes = _nodes(top), _nodes(generic["Plan"])
+    return [
+        nodes,
+        f"{_most_rows(top):,}" if reads else "",
+        f"{top['Shared Hit Blocks'] + top['Shared Read Blocks']:,}" if reads else "",
+        "the same" if generic_nodes == nodes else generic_nodes,
+        ", ".join(f for f in ("Seq Scan", "Sort") if f in nodes + generic_nodes) or "none",
+    ]
 
 
 def _nodes(node: dict[str, Any]) -> str:
+    """Return the kinds of the steps, and the indexes that they use, outermost first."""
     index = f" on {node['Index Name']}" if "Index Name" in node else ""
     below = [_nodes(child) for child in node.get("Plans", [])]
     return " → ".join([node["Node Type"] + index, *below])
 
 
 def _most_rows(node: dict[str, Any]) -> int:
+    """Return how many rows the step that looked at most of them looked at."""
     looked_at = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
     return max([int(looked_at), *(_most_rows(child) for child in node.get("Plans", []))])

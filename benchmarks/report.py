@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median
 
 import rich
-import rich.table
+from rich.markdown import Markdown
 
 FOLDER = Path(__file__).parent
 Measured = Mapping[str, Mapping[str, Sequence[float]]]
-"""By row and by column, a value for each round. Columns were measured by turns in each round."""
+"""By row and by column, a value for each round."""
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,18 @@ class Table:
         body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"## {self.title}\n\n{self.note}\n\n{body}\n"
 
-    def show(self) -> None:
-        """Print it."""
-        table = rich.table.Table(title=self.title, caption=self.note)
-        for number, name in enumerate(self.header):
-            table.add_column(name, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        rich.print(table)
-
 
 def comparison(
-    title: str, note: str, measured: Measured, unit: str = "", limit: float | None = None
+    title: str, note: str, measured: Measured, unit: str = "", limit: float = 0
 ) -> Table:
     """Compare the columns of what was measured with the first one.
-
-    Each cell has the median, the lowest and the highest value of the rounds, and the median of
-    the ratios, each of which is that of two values of the same round.
 
     Args:
         title: the title of the table.
         note: what is to be known about it.
         measured: the values.
         unit: what they are counted in.
-        limit: the largest ratio that is allowed; a column tells where it is kept.
+        limit: the largest ratio that is allowed, if there is one; a column tells where it is kept.
     """
     base, *others = next(iter(measured.values()))
     header, rows = ["", base, *others], []
@@ -72,12 +60,17 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> float:
     return median(value / other for value, other in zip(values, base, strict=True))
 
 
-def write(name: str, introduction: str, tables: Sequence[Table]) -> None:
+def write(name: str, title: str, introduction: str, tables: Sequence[Table]) -> None:
     """Print tables and write them into a Markdown file of this folder."""
-    for table in tables:
-        table.show()
-    text = "\n".join([introduction, _machine(), *(table.markdown() for table in tables)])
+    machine = (
+        f"Measured with Python {platform.python_version()} on {os.cpu_count()} cores of"
+        f" {platform.machine()}. [How to read it](README.md)\n"
+    )
+    text = "\n".join(
+        [f"# {title}\n", f"{introduction} {machine}", *(table.markdown() for table in tables)]
+    )
     (FOLDER / name).write_text(text, encoding="utf-8")
+    rich.print(Markdown(text))
     rich.print(f"Written: benchmarks/{name}")
 
 
@@ -90,11 +83,3 @@ def _spread(values: Sequence[float], unit: str) -> str:
     middle = f"{number(median(values))}{unit and ' '}{unit}"
     low, high = number(min(values)), number(max(values))
     return middle if low == high else f"{middle} ({low}–{high})"
-
-
-def _machine() -> str:
-    return (
-        f"Measured with Python {platform.python_version()} and the embedded PostgreSQL 18, whose"
-        f" `fsync` is off, on {os.cpu_count()} cores of {platform.machine()}, which the servers,"
-        " PostgreSQL and the clients share.\n"
-    )

@@ -4,18 +4,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
-from rich.progress import Progress
 from sqlalchemy import URL, create_engine
 from sqlmodel import SQLModel
 
 from app.main import create_app
 from benchmarks.load import Request
-from benchmarks.measure import Cost, cost_of, only
+from benchmarks.measure import Cost, interleave, measure, only
 from benchmarks.report import Table, comparison
 from benchmarks.servers import Server, serving
-from benchmarks.turns import Measure, take_turns
 from tests.support import example, identity
 from tests.support.operations import CREATE, OPERATIONS, Operation
 
@@ -39,17 +38,17 @@ class Resource:
 
     async def run(self, verb: str) -> Cost:
         """Do one of its operations many times, by several clients at once."""
-        operation = self._operation(verb)
+        operation = next(
+            operation
+            for operation in OPERATIONS
+            if operation.table.name == self.name and operation.name.startswith(verb)
+        )
         ids = self.created if "{id}" in operation.path else [""] * _REQUESTS
         requests = [self._request(operation, id_) for id_ in ids]
-        cost, answers = await cost_of(self.server, iter(requests), seconds=60, clients=_CLIENTS)
+        cost, answers = await measure(self.server, requests, clients=_CLIENTS)
         if verb == "create":
             self.created = [json.loads(answer.body)["id"] for answer in answers]
         return cost
-
-    def _operation(self, verb: str) -> Operation:
-        mine = (operation for operation in OPERATIONS if operation.table.name == self.name)
-        return next(operation for operation in mine if operation.name.startswith(verb))
 
     def _request(self, operation: Operation, id_: str) -> Request:
         fields = operation.fields(self.client)
@@ -59,15 +58,11 @@ class Resource:
         return Request(_OWNER, operation.method, path, body)
 
 
-async def compare_resources(database: URL, rounds: int, progress: Progress) -> Table:
+async def compare_resources(database: URL, rounds: int) -> Table:
     """Compare the operations of all resources with those of tasks."""
-
-    def measure(resource: Resource, verb: str) -> Measure[Cost]:
-        return lambda: resource.run(verb)
-
     async with _served(database) as resources:
-        table = {v: {f"{r.name}s": measure(r, v) for r in resources} for v in _VERBS}
-        costs = await take_turns("Resources", table, rounds, progress)
+        cells = {v: {f"{r.name}s": partial(r.run, v) for r in resources} for v in _VERBS}
+        costs = await interleave("Resources", cells, rounds)
     return comparison("Other resources", NOTE, only("cpu", costs), "ms")
 
 

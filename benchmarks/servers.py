@@ -1,4 +1,4 @@
-"""An application on uvicorn, in processes of its own."""
+"""An application on uvicorn, in a process of its own."""
 
 import asyncio
 import os
@@ -24,30 +24,27 @@ class Server:
     port: int
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that it has used so far, in all its processes."""
-        times = [process.cpu_times() for process in self._processes()]
-        return sum(time.user + time.system for time in times)
+        """Return the processor time that it has used so far."""
+        times = self.process.cpu_times()
+        return times.user + times.system
 
     def memory(self) -> float:
-        """Return the resident memory of its first process, in MiB."""
+        """Return the resident memory in MiB."""
         resident: int = self.process.memory_info().rss
         return resident / 2**20
 
-    def _processes(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
-
 
 @asynccontextmanager
-async def serving(application: str, database: URL, *, workers: int = 1) -> AsyncIterator[Server]:
+async def serving(application: str, database: URL) -> AsyncIterator[Server]:
     """Serve an application as its users would: with uvicorn's defaults, but no access log.
 
     Args:
         application: where it is, such as ``app.main:app``.
         database: what it finds in ``DATABASE_URL``.
-        workers: how many processes answer.
     """
-    port = _free_port()
-    options = [f"--port={port}", f"--workers={workers}", "--no-access-log", "--log-level=error"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    options = [f"--port={port}", "--no-access-log", "--log-level=error"]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "uvicorn", application, *options),
@@ -67,25 +64,6 @@ async def serving(application: str, database: URL, *, workers: int = 1) -> Async
 def address(database: URL) -> str:
     """Return the URL of a database as libpq writes it."""
     return database.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-async def start_up_seconds(application: str, database: URL) -> float:
-    """Return the processor time that it takes to import and build an application."""
-    module = application.partition(":")[0]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", f"import time, {module}; print(time.process_time())"),
-        env={**os.environ, "DATABASE_URL": address(database)},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await process.communicate()
-    return float(output)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def _wait_until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:

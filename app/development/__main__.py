@@ -1,13 +1,11 @@
-"""``python -m app.development``: serve until interrupted, and leave nothing behind."""
+"""``just serve``: serve until interrupted, and leave nothing behind."""
 
 import signal
 import sys
 from pathlib import Path
 
+import psycopg
 import uvicorn
-from alembic.command import upgrade
-from alembic.config import Config
-from sqlalchemy.exc import OperationalError
 
 from app.config import ServerSettings, Settings, SettingsError, load
 from app.development.postgres import development_database
@@ -18,21 +16,22 @@ ROOT = Path(__file__).parents[2]
 
 
 def serve() -> None:
-    """Migrate the database and serve it, until interrupted."""
+    """Serve a database that answers, until interrupted."""
     settings = load(ServerSettings)
     with development_database() as database:
-        upgrade(Config(toml_file=ROOT / "pyproject.toml"), "head")
+        url = database.set(drivername="postgresql")
+        psycopg.connect(url.render_as_string(hide_password=False)).close()
         print(f"API       http://{settings.host}:{settings.port}/api/v1")
         print(f"Docs      http://{settings.host}:{settings.port}/docs")
-        print(f"Database  {database.set(drivername='postgresql')}", flush=True)
+        print(f"Database  {url}", flush=True)
         logs.configure(load(Settings).log_level)
         uvicorn.run(
-            "app.development.reload:create_app_that_follows",
+            "app.development.reload:create_app",
             factory=True,
             host=settings.host,
             port=settings.port,
             reload=True,
-            reload_dirs=[str(ROOT / "app")],
+            reload_dirs=[str(ROOT / "app"), str(ROOT / "migrations")],
             log_config=None,
             http=HttpProtocol,
             proxy_headers=False,  # X-Forwarded-For must not change who the peer is
@@ -46,8 +45,8 @@ def main() -> None:
         serve()
     except (SettingsError, OSError) as error:
         sys.exit(str(error))
-    except OperationalError as error:
-        sys.exit(f"The database does not answer: {str(error.orig).splitlines()[0]}")
+    except psycopg.OperationalError as error:
+        sys.exit(f"The database does not answer: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -1,10 +1,13 @@
 """``just serve`` brings a database, keeps its data whatever ends it, and says where things are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -13,13 +16,17 @@ from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
 from app.development.postgres import embedded_postgres
-from tests.support.process import ALICE, PROJECT, serving, starting
+from tests.support.copies import copied, run
+from tests.support.process import ALICE, PROJECT, serving, starting, wait_until
 from tests.support.repository import ROOT
 from tests.support.tasks import TASKS
 
 pytestmark = pytest.mark.plain
 
 SERVE = [sys.executable, "-m", "app.development"]
+LOCKS = {"start.lock", "users.lock"}
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that")
 
 
 def just_serve(folder: Path) -> list[str]:
@@ -80,7 +87,7 @@ def test_two_servers_run_at_once_on_folders_of_their_own(tmp_path: Path) -> None
         assert (one.titles(), two.titles()) == (["in one"], ["in two"])
 
 
-def test_the_server_follows_whoever_started_it(tmp_path: Path) -> None:
+def test_a_killed_just_leaves_nothing_behind(tmp_path: Path) -> None:
     with serving(just_serve(tmp_path), tmp_path, DATA_DIR=str(tmp_path / "data")) as process:
         descendants = psutil.Process(process.popen.pid).children(recursive=True)
         process.popen.kill()
@@ -222,3 +229,89 @@ def test_a_server_that_is_interrupted_while_it_starts_is_stopped(tmp_path: Path)
     process.wait(30)
 
     assert postgres_of(tmp_path) == []
+
+
+def test_a_changed_model_is_migrated_once_its_migration_is_written(tmp_path: Path) -> None:
+    copy = copied(tmp_path / "copy")
+    model = copy / "app/models/task.py"
+    with serving(SERVE, tmp_path, PYTHONPATH=str(copy)) as process:
+        log = Path(process.log.name)
+        process.create("before the change")
+        field = "    note: Line | None = Field(default=None, max_length=9)\n"
+        model.write_text(model.read_text() + field)
+        wait_until(lambda: 'run just migration "what changed"' in log.read_text())
+
+        run(copy, "just migration 'add a note'")
+
+        def migrated() -> bool:
+            with suppress(httpx.TransportError):  # it reloads
+                tasks = httpx.get(f"{process.url}{TASKS}", headers=ALICE)
+                return tasks.status_code == 200
+            return False
+
+        wait_until(migrated)
+        assert process.titles() == ["before the change"]
+        assert log.read_text().count("just migration") == 1
+
+
+IN_NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+"""Root, who may mount file systems, but there are no users to give a file to."""
+READ_ONLY = [*IN_NAMESPACE, "bash", "-c", 'mount -t tmpfs -o ro none "$DATA_DIR"; exec "$0" "$@"']
+FULL = ["bash", "-c", 'ulimit -f 1000; exec "$0" "$@"']
+"""No file may have more than 1,000 KiB, which looks to initdb like a full disk."""
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (READ_ONLY, "Read-only file system"),
+        (FULL, "could not write to file"),
+        (IN_NAMESPACE, "Invalid argument"),
+    ],
+    ids=["read-only", "full", "without owners"],
+)
+def test_a_folder_that_postgresql_cannot_use_is_named_in_one_line(
+    command: list[str], reason: str, tmp_path: Path
+) -> None:
+    if subprocess.run([*command[:3], "true"], check=False).returncode:
+        pytest.skip("namespaces are not allowed here")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with starting([*command, *SERVE], tmp_path, DATA_DIR=str(folder)) as process:
+        output = process.output()
+
+    [line] = [line for line in output.splitlines() if not line.startswith("Letting the user")]
+    assert process.popen.returncode == 1
+    assert str(folder) in line
+    assert reason in line
+    assert {path.name for path in folder.iterdir()} <= LOCKS
+
+
+@root_only
+def test_a_user_without_a_name_is_told_so_in_one_line(tmp_path: Path) -> None:
+    reading_all = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    nameless = ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", *reading_all]
+    with starting([*nameless, "env", "--unset=HOME", *SERVE], tmp_path) as process:
+        output = process.output()
+
+    assert process.popen.returncode == 1
+    assert len(output.splitlines()) == 1
+    assert "could not look up effective user ID 12345: user does not exist" in output
+    assert {path.name for path in (tmp_path / ".data").iterdir()} == LOCKS
+
+
+@root_only
+def test_two_first_starts_at_once_create_one_user(tmp_path: Path) -> None:
+    name = f"test-{uuid4().hex[:8]}"
+    slow = tmp_path / "useradd"
+    slow.write_text(f'#!/bin/sh\nsleep 1\nexec {shutil.which("useradd")} "$@"\n')
+    slow.chmod(0o755)
+    create = f"from app.development.programs import create_user; create_user('{name}')"
+    environment = {**os.environ, **PROJECT, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", create], env=environment) for _ in range(2)
+    ]
+    try:
+        assert [process.wait(30) for process in processes] == [0, 0]
+    finally:
+        subprocess.run(["userdel", name], check=True)
