@@ -8,7 +8,7 @@ uv := env("UV", "uv")
 run := uv + " run --quiet"
 
 # The database of DATABASE_URL or, if it is not set, the one that `just serve` brings.
-database := run + " python -m app.development.postgres"
+database := run + " python -m app.development.database"
 
 # A new database, which is gone afterwards.
 scratch := database + " --scratch"
@@ -43,7 +43,7 @@ audit:
 
 # Change the code, one spot at a time, and name what no test notices: just mutants app/kit/api/etags.py
 mutants *paths:
-    @{{ run }} --group mutants python -m app.development.postgres --scratch python .ci/mutants.py "$@"
+    @{{ run }} --group mutants python -m app.development.database --scratch python .ci/mutants.py "$@"
 
 # Fuzz the API, on a server and a database of its own: just fuzz SEED EXAMPLES
 fuzz seed="1" examples="250":
@@ -53,7 +53,7 @@ fuzz seed="1" examples="250":
 chaos seed="1" seconds="60":
     {{ run }} python -m tests.running.chaos {{ seed }} {{ seconds }}
 
-# Measure what requests cost: just bench [compare|scale|overload] [--help]
+# Measure what requests cost: just bench [compare|scale] [--help]
 bench *arguments:
     @{{ run }} python -m benchmarks "$@"
 

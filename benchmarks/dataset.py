@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 from rich.progress import track
 from sqlalchemy import URL
 
-from app.development.postgres import scratch_database
+from app.development.database import scratch_database
 from benchmarks.servers import address
 
 RICHEST = "owner-0"

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import URL, make_url
 
 from app.config import Settings
-from app.development.postgres import embedded_postgres
+from app.development.embedded import embedded_postgres
 
 pytest.register_assert_rewrite("tests.support")  # so that what fails there shows its values
 

@@ -8,7 +8,7 @@ import psycopg
 import uvicorn
 
 from app.config import ServerSettings, Settings, SettingsError, load
-from app.development.postgres import development_database
+from app.development.database import development_database
 from app.kit.api import logs
 from app.kit.api.protocol import HttpProtocol
 

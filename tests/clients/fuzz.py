@@ -9,7 +9,7 @@ from alembic.command import upgrade
 from alembic.config import Config
 from hypothesis import Phase
 
-from app.development.postgres import scratch_database
+from app.development.database import scratch_database
 from tests.support.repository import ROOT
 from tests.support.server import serve
 from tests.support.stateful import explore

@@ -32,7 +32,7 @@ from alembic.command import upgrade
 from alembic.config import Config
 from sqlalchemy import URL
 
-from app.development.postgres import embedded_postgres
+from app.development.embedded import embedded_postgres
 from tests.support import identity
 from tests.support.repository import ROOT
 from tests.support.tasks import TASKS

@@ -34,7 +34,7 @@ from tests.support.tasks import TASKS, create
 pytestmark = pytest.mark.plain
 
 NO_DRIFT = (
-    "python -m app.development.postgres --scratch bash -c 'alembic upgrade head && alembic check'"
+    "python -m app.development.database --scratch bash -c 'alembic upgrade head && alembic check'"
 )
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
-from app.development.postgres import embedded_postgres
+from app.development.embedded import embedded_postgres
 from tests.support.copies import copied, run
 from tests.support.process import ALICE, PROJECT, serving, starting, wait_until
 from tests.support.repository import ROOT
@@ -207,7 +207,7 @@ def test_a_scratch_database_is_used_whatever_else_is_set() -> None:
     mine = "postgresql://localhost/mine"
     command = 'echo "$DATABASE_URL" "$DATABASE_URL_UNPOOLED"'
     output = subprocess.run(
-        [sys.executable, "-m", "app.development.postgres", "--scratch", "bash", "-c", command],
+        [sys.executable, "-m", "app.development.database", "--scratch", "bash", "-c", command],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": mine, "DATABASE_URL_UNPOOLED": mine},
         check=True,

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL
 
-from app.development.postgres import private_folder, unprivileged
+from app.development.programs import private_folder, unprivileged
 from app.kit.db.guard import guard
 from tests.support.database import connect
 from tests.support.programs import program

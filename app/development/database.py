@@ -1,4 +1,4 @@
-"""The database of development, and scratch ones: ``python -m app.development.postgres``."""
+"""The database of development, and scratch ones: ``python -m app.development.database``."""
 
 import os
 import subprocess
@@ -13,15 +13,6 @@ from sqlalchemy import URL
 
 from app.config import Settings, SettingsError, load
 from app.development.embedded import embedded_postgres
-from app.development.programs import private_folder, unprivileged
-
-__all__ = [
-    "development_database",
-    "embedded_postgres",
-    "private_folder",
-    "scratch_database",
-    "unprivileged",
-]
 
 EMBEDDED = "DATABASE_IS_EMBEDDED"
 """The environment variable that is set while `development_database` is an embedded one."""
