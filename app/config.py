@@ -4,11 +4,10 @@ from ipaddress import ip_network
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.kit.api.proxies import Proxy
+from app.kit.api.proxies import TrustedProxy
+from app.kit.db.urls import PostgreSQLURL
 
 
 def _comma_separated(value: object) -> object:
@@ -18,40 +17,21 @@ def _comma_separated(value: object) -> object:
     return value
 
 
-def _postgresql_url(value: str | URL) -> URL:
-    """A SQLAlchemy URL for psycopg 3. The messages never repeat the value: it holds a password."""
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        raise ValueError("is not a URL, such as postgresql://user:password@host/database") from None
-    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
-        raise ValueError("is not a PostgreSQL URL: it must start with postgresql://")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _proxy(value: str) -> Proxy | str:
-    if value == "unix":
-        return value
-    try:
-        return ip_network(value)
-    except ValueError as error:
-        raise ValueError(f"is not a list of networks, such as 10.0.0.0/8: {error}") from None
-
-
 NO_DATABASE = (
     "DATABASE_URL is not set: set it to a PostgreSQL URL, or run `just serve`, which brings a"
     " PostgreSQL of its own"
 )
-
-PostgreSQLURL = Annotated[URL, BeforeValidator(_postgresql_url)]
-TrustedProxy = Annotated[Proxy, BeforeValidator(_proxy)]
 
 
 class Settings(BaseSettings):
     """The settings of one process of the API."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", arbitrary_types_allowed=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        arbitrary_types_allowed=True,
+        enable_decoding=False,  # of JSON
     )
 
     database_url: PostgreSQLURL | None = None
@@ -63,10 +43,8 @@ class Settings(BaseSettings):
     """Seconds a request may spend on the database, waiting for a connection included."""
     database_prepared_statements: bool | None = None
     """Whether the server keeps statements. Default: not where the host's name has ``-pooler``."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)] = ()
-    trusted_proxies: Annotated[
-        tuple[TrustedProxy, ...], NoDecode, BeforeValidator(_comma_separated)
-    ] = (
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    trusted_proxies: Annotated[tuple[TrustedProxy, ...], BeforeValidator(_comma_separated)] = (
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),
     )
@@ -78,7 +56,8 @@ class Settings(BaseSettings):
         """Whether the server keeps statements: a pooler may give the next one to another."""
         if self.database_prepared_statements is not None:
             return self.database_prepared_statements
-        return "-pooler" not in ((self.database_url and self.database_url.host) or "")
+        options = self.database_url.query if self.database_url else {}
+        return "-pooler" not in options.get("host", "")
 
 
 class ServerSettings(BaseSettings):

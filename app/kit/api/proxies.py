@@ -1,16 +1,29 @@
 """Whether to believe a header that a proxy asserts, such as the identity of the caller."""
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Literal
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Literal
 
 import structlog
+from pydantic import BeforeValidator
 from starlette.requests import HTTPConnection
 
 from app.kit.api.protocol import WITHOUT_TRAILERS
 
 Proxy = IPv4Network | IPv6Network | Literal["unix"]
 """A network whose headers are believed; ``unix`` is everybody who connects by a Unix socket."""
+
+
+def _proxy(value: str) -> Proxy | str:
+    if value == "unix":
+        return value
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"is not a list of networks, such as 10.0.0.0/8: {error}") from None
+
+
+TrustedProxy = Annotated[Proxy, BeforeValidator(_proxy)]
 
 logger = structlog.get_logger()
 

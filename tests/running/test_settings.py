@@ -1,0 +1,94 @@
+"""Settings: what is meant works, and what cannot work stops the start and says why."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio.from_thread
+import httpx
+import pytest
+from sqlalchemy import URL
+
+from app.config import Settings, SettingsError, load
+from app.main import create_app
+from tests.support.migrations import migrate
+from tests.support.process import ALICE
+from tests.support.server import SuiteSettings, running, serve
+from tests.support.tasks import TASKS
+
+pytestmark = pytest.mark.plain
+
+Refuse = Callable[..., str]
+
+
+@pytest.fixture
+def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refuse:
+    """A function that returns why settings in the environment are refused."""
+    monkeypatch.chdir(tmp_path)  # where there is no .env
+
+    def reason(**environment: str) -> str:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsError) as refused:
+            load(Settings)
+        return str(refused.value)
+
+    return reason
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_URL_UNPOOLED"])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://u:secret@h/d?pgbouncer=true", "does not know: pgbouncer"),
+        ("postgresql://u:secret@h/d?schema=public&ssl=true", "does not know: schema, ssl"),
+        ("postgresql://u:se?cret@h/d?sslmode=require&x", "does not know: x"),
+        ("'postgresql://u:secret@h/d'", "has quotes or psql around the URL"),
+        ('"postgresql://u:secret@h/d"', "has quotes or psql around the URL"),
+        ("psql 'postgresql://u:secret@h/d'", "has quotes or psql around the URL"),
+        ("postgresql://u:sec#ret@h/d", "has an @, # or / that must be escaped"),
+        ("postgresql://u:sec@ret@h/d", "has an @, # or / that must be escaped"),
+        ("postgresql://u:sec/ret@h/d", "has an @, # or / that must be escaped"),
+        ("postgresql://u:ret?sec=x/@h/d", "has an @, # or / that must be escaped"),
+        ("postgresql://u:sec%ret@h/d", "a % is not written as %25"),
+        ("postgresql://u:sec%E9ret@h/d", "a % is not written as %25"),
+        ("postgresql://u:secret@h:5432x/d", "a port is not a number"),
+        ("host=h password=secret", "is not a URL, such as postgresql://"),
+        ("mysql://u:secret@h/d", "is not a PostgreSQL URL"),
+    ],
+)
+def test_a_url_of_the_database_that_cannot_work_is_refused_and_not_shown(
+    refuse: Refuse, name: str, url: str, why: str
+) -> None:
+    message = refuse(**{name: url})
+
+    assert message.startswith(f"{name}: ")
+    assert why in message
+    assert "sec" not in message
+    assert "ret" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "password"),
+    [("p%40%23%2F%25", "p@#/%"), ("p w?:&+=", "p w?:&+="), ("%F0%9F%94%91", "🔑")],
+)
+def test_any_password_can_be_written_in_a_url(given: str, password: str) -> None:
+    settings = SuiteSettings.model_validate({"database_url": f" postgres://u:{given}@h:1/d\n"})
+
+    assert settings.database_url is not None
+    assert settings.database_url.password == password
+
+
+def test_a_url_may_have_several_hosts(database: URL) -> None:
+    with serve(database) as server:
+        port = server.app.state.settings.database_url.query["port"]
+        url = (
+            f"postgresql://{database.username}@127.0.0.1:1,127.0.0.1:{port}/{database.database}"
+            "?target_session_attrs=read-write&sslmode=disable&gssencmode=disable"
+        )
+        migrate(url)
+        app = create_app(SuiteSettings.model_validate({"database_url": url}))
+        with (
+            anyio.from_thread.start_blocking_portal() as portal,
+            running(app, portal) as address,
+        ):
+            assert httpx.get(f"{address}{TASKS}", headers=ALICE).status_code == 200
