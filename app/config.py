@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.kit.api.origins import Origin
 from app.kit.api.proxies import TrustedProxy
 from app.kit.db.urls import PostgreSQLURL
 
@@ -43,7 +44,8 @@ class Settings(BaseSettings):
     """Seconds a request may spend on the database, waiting for a connection included."""
     database_prepared_statements: bool | None = None
     """Whether the server keeps statements. Default: not where the host's name has ``-pooler``."""
-    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_comma_separated)] = ()
+    """Origins whose pages may call the API; ``*`` stands for a part of the first label."""
     trusted_proxies: Annotated[tuple[TrustedProxy, ...], BeforeValidator(_comma_separated)] = (
         ip_network("127.0.0.0/8"),
         ip_network("::1/128"),

@@ -32,7 +32,8 @@ PATHS = [
 @pytest.fixture(scope="module")
 def open_server(database: URL) -> Iterator[Server]:
     """A server that pages of one origin may call."""
-    with serve(database, cors_origins=f"{PAGE}, https://other.example.com") as server:
+    origins = f"{PAGE}, HTTPS://Other.Example.com:443/, https://*.preview.example.com:8443"
+    with serve(database, cors_origins=origins) as server:
 
         @server.app.get("/fails")
         async def fails() -> None:
@@ -161,9 +162,43 @@ def test_what_a_page_may_not_do_is_a_problem(
     assert "Origin" in response.headers["vary"]
 
 
-def test_a_page_of_another_origin_may_not_read_a_response(open_server: Server) -> None:
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://other.example.com",
+        "https://a.preview.example.com:8443",
+        "https://pr-7.preview.example.com:8443",
+    ],
+)
+def test_a_page_of_each_allowed_origin_may_read_a_response(
+    open_server: Server, origin: str
+) -> None:
     with open_server.client("alice") as client:
-        response = client.get(TASKS, headers={"Origin": "https://evil.example.com"})
+        response = client.get(TASKS, headers={"Origin": origin})
+
+    assert response.headers["access-control-allow-origin"] == origin
+    assert "Origin" in response.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example.com",
+        "http://other.example.com",
+        "https://preview.example.com:8443",
+        "https://a.b.preview.example.com:8443",
+        "https://a.preview.example.com",
+        "https://a.preview.example.com:8443.evil.example",
+        "https://evil.example/.preview.example.com:8443",
+        "https://a.previewXexample.com:8443",
+        "https://*.preview.example.com:8443",
+        "",
+        "null",
+    ],
+)
+def test_a_page_of_another_origin_may_not_read_a_response(open_server: Server, origin: str) -> None:
+    with open_server.client("alice") as client:
+        response = client.get(TASKS, headers={"Origin": origin})
 
     assert "access-control-allow-origin" not in response.headers
 

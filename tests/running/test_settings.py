@@ -92,3 +92,52 @@ def test_a_url_may_have_several_hosts(database: URL) -> None:
             running(app, portal) as address,
         ):
             assert httpx.get(f"{address}{TASKS}", headers=ALICE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "read"),
+    [
+        ("https://a.example/", "https://a.example"),
+        ("HTTPS://A.Example", "https://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:80/", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("https://*.a.example", "https://*.a.example"),
+        ("https://*--a.example.com", "https://*--a.example.com"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_read_as_browsers_send_it(origin: str, read: str) -> None:
+    settings = SuiteSettings.model_validate({"cors_origins": origin})
+
+    assert settings.cors_origins == (read,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "a.example",
+        "localhost:3000",
+        "https://a.example/app",
+        "https://a.example//",
+        "https://a.example?x",
+        "https://secret@a.example",
+        "https://u:secret@a.example",
+        "https://a.example:port",
+        "https://a.*.example",
+        "https://*",
+        "https://bücher.example",
+        '["https://a.example"]',
+        "null",
+    ],
+)
+def test_what_is_no_origin_is_refused(refuse: Refuse, origin: str) -> None:
+    message = refuse(CORS_ORIGINS=f"https://b.example, {origin}")
+
+    assert message.startswith("CORS_ORIGINS: ")
+    assert "is not an origin: it must have a scheme" in message
+    assert "b.example" not in message
+    assert "secret" not in message

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from app.kit.api.origins import pattern
 from app.kit.api.problems import problem
 
 LARGEST_BODY = 64 * 1024
@@ -43,7 +44,8 @@ def envelope(cors_origins: Sequence[str]) -> list[Middleware]:
         Middleware(RequestLog),
         Middleware(
             CrossOriginRequests,
-            allow_origins=cors_origins,
+            allow_origins={"*"}.intersection(cors_origins),
+            allow_origin_regex=pattern(cors_origins) or None,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=_EXPOSED,
