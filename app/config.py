@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         ip_network("::1/128"),
     )
     """Networks whose ``X-User-ID`` is believed; ``unix`` is whoever comes by a Unix socket."""
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """The prefix that a proxy removes from each path, such as ``/todo``."""
+    docs: bool = True
+    """Whether ``/docs`` and ``/openapi.json`` are served."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     @property

@@ -64,14 +64,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         contact={"name": "The Todo authors"},
         license_info={"name": "MIT", "identifier": "MIT"},
         servers=[
-            {"url": "/", "description": "Production: where this is served.", "x-internal": False}
+            {
+                "url": settings.root_path or "/",
+                "description": "Production: where this is served.",
+                "x-internal": False,
+            }
         ],
         openapi_tags=[{"name": r.name, "description": r.description} for r in ROUTERS],
         lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
         redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
-        middleware=envelope(settings.cors_origins),
+        middleware=envelope(settings.cors_origins, settings.root_path),
     )
     app.state.settings = settings
     for router in ROUTERS:

@@ -141,3 +141,27 @@ def test_what_is_no_origin_is_refused(refuse: Refuse, origin: str) -> None:
     assert "is not an origin: it must have a scheme" in message
     assert "b.example" not in message
     assert "secret" not in message
+
+
+@pytest.mark.parametrize("prefix", ["todo", "/todo/", "/", "https://a.example/todo", "/tödo"])
+def test_a_prefix_that_is_no_path_is_refused(refuse: Refuse, prefix: str) -> None:
+    assert refuse(ROOT_PATH=prefix).startswith("ROOT_PATH: String should match pattern")
+
+
+@pytest.mark.parametrize("prefix", ["/todo", "/api", "/a/b"])
+def test_urls_have_the_prefix_that_a_proxy_removes(database: URL, prefix: str) -> None:
+    with serve(database, root_path=prefix) as server, server.client("alice") as client:
+        created = client.post(TASKS, json={"title": "x"})
+        document = client.get("/openapi.json").json()
+
+        location = created.headers["location"]
+        assert location == f"{prefix}{TASKS}/{created.json()['id']}"
+        assert client.get(location.removeprefix(prefix)).json() == created.json()
+        assert [each["url"] for each in document["servers"]] == [prefix]
+
+
+def test_the_documentation_can_be_turned_off(database: URL) -> None:
+    with serve(database, docs=False) as server, server.client("alice") as client:
+        for path in ("/docs", "/docs/swagger-ui.css", "/openapi.json"):
+            assert client.get(path).status_code == 404
+        assert client.get(TASKS).status_code == 200

@@ -1,8 +1,8 @@
 """What surrounds each request: its id, its line in the log, headers, CORS, limits, and a 500.
 
-A request goes through `RequestLog`, `CrossOriginRequests` and `Safeguards`, in this order, and its
-response comes back through them, so that every response has the id and the headers: those to a
-preflight and a 500 as well.
+A request goes through `Prefix`, `RequestLog`, `CrossOriginRequests` and `Safeguards`, in this
+order, and its response comes back through them, so that every response has the id and the headers:
+those to a preflight and a 500 as well.
 """
 
 import re
@@ -34,13 +34,15 @@ _EXPOSED = ("Location", "ETag", _ID, "Retry-After")
 logger = structlog.get_logger()
 
 
-def envelope(cors_origins: Sequence[str]) -> list[Middleware]:
+def envelope(cors_origins: Sequence[str], root_path: str) -> list[Middleware]:
     """Return the middleware, the outermost first.
 
     Args:
         cors_origins: the origins whose pages may call the API.
+        root_path: what a proxy removes from the beginning of each path.
     """
     return [
+        Middleware(Prefix, root_path=root_path),
         Middleware(RequestLog),
         Middleware(
             CrossOriginRequests,
@@ -52,6 +54,23 @@ def envelope(cors_origins: Sequence[str]) -> list[Middleware]:
         ),
         Middleware(Safeguards),
     ]
+
+
+class Prefix:
+    """Adds the prefix that a proxy has removed to the path, as ASGI's ``root_path`` asks.
+
+    FastAPI's own parameter is deprecated, and would leave the path without it.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root_path and scope["type"] == "http":
+            scope["root_path"] = self._root_path
+            scope["path"] = self._root_path + scope["path"]
+        await self._app(scope, receive, send)
 
 
 class RequestLog:
