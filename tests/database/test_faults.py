@@ -290,15 +290,15 @@ def test_a_host_that_has_no_address_is_an_outage(
     assert "secret" not in str(logs)
 
 
-def test_a_url_with_an_option_that_there_is_not_is_an_outage(database: URL, logs: Logs) -> None:
-    url = database.set(password="secret").update_query_dict({"sslmod": "require"})
+def test_a_url_with_an_option_of_a_wrong_value_is_an_outage(database: URL, logs: Logs) -> None:
+    url = database.set(password="secret").update_query_dict({"sslmode": "requird"})
     with (
         serve(url, on_a_wire=False, database_timeout=1) as server,
         server.client() as client,
     ):
         assert_unavailable(client.get("/health/ready"))
 
-    assert "sslmod" in next(entry["cause"] for entry in logs if "cause" in entry)
+    assert "sslmode" in next(entry["cause"] for entry in logs if "cause" in entry)
     assert "secret" not in str(logs)
 
 
