@@ -22,7 +22,7 @@ PRODUCTION = [
 WITHOUT = {
     "app/kit/models": {"psycopg", "fastapi", "starlette", "alembic"},
     "app/kit/db": {"fastapi", "starlette"},
-    "app/kit/api": {"psycopg", "fastcrud", "alembic", "sqlmodel"},
+    "app/kit/api": {"psycopg", "fastcrud", "alembic", "sqlalchemy", "sqlmodel"},
 }
 
 

@@ -1,16 +1,14 @@
 """Cursors: opaque positions in a sorted list."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import date, datetime
 from struct import Struct
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import BigInteger, Column, Date, Integer
 
 from app.kit.db.statements import Position
-from app.kit.models.time import from_microseconds, to_microseconds
+from app.kit.models.fields import StrictType
 
 # A number that stands for the value, and the 16 bytes of an id: 24 bytes are 32 characters of
 # base64url.
@@ -28,40 +26,21 @@ Cursor = Annotated[
 ]
 
 
-def encode_cursor(position: Position) -> str:
-    """Return the cursor of the page that starts after ``position``."""
-    packed = _PACKED.pack(_number(position.value), position.id.bytes)
-    return urlsafe_b64encode(packed).decode()
+def encode_cursor(position: Position, type_: StrictType) -> str:
+    """Return the cursor of the page that starts after a position, in a list sorted by a type."""
+    assert type_.kind.ordering is not None  # noqa: S101 - a model cannot be sorted by others
+    value = position.value
+    number = _NULL if value is None else type_.kind.ordering.to_number(value)
+    return urlsafe_b64encode(_PACKED.pack(number, position.id.bytes)).decode()
 
 
-def decode_cursor(cursor: str, column: Column[Any]) -> Position:
-    """Return the position in a cursor, in a list that is sorted by a column.
+def decode_cursor(cursor: str, type_: StrictType) -> Position:
+    """Return the position in a cursor.
 
     Every string that matches `Cursor` is accepted; out-of-range values are clamped.
     """
+    assert type_.kind.ordering is not None  # noqa: S101 - a model cannot be sorted by others
     number, id_ = _PACKED.unpack(urlsafe_b64decode(cursor))
-    return Position(_value(number, column), UUID(bytes=id_))
-
-
-def _number(value: datetime | date | int | None) -> int:
-    match value:
-        case None:
-            return _NULL
-        case datetime():
-            return to_microseconds(value)
-        case date():
-            return value.toordinal()
-    return value
-
-
-def _value(number: int, column: Column[Any]) -> datetime | date | int | None:
-    if column.nullable and number == _NULL:
-        return None
-    match column.type:
-        case Date():
-            return date.fromordinal(min(max(number, 1), date.max.toordinal()))
-        case BigInteger():
-            return number
-        case Integer():
-            return min(max(number, -(2**31)), 2**31 - 1)
-    return from_microseconds(number)
+    is_null = type_.is_nullable and number == _NULL
+    value = None if is_null else type_.kind.ordering.from_number(number)
+    return Position(value, UUID(bytes=id_))

@@ -12,12 +12,11 @@ from pydantic import (
     StrictInt,
     create_model,
 )
-from sqlalchemy import Column
 
 from app.kit.api.cursors import Cursor, decode_cursor, encode_cursor
 from app.kit.db.statements import Position
-from app.kit.models.fields import KINDS, Text
-from app.kit.models.owned import Owned
+from app.kit.models.fields import KINDS, StrictType, Text
+from app.kit.models.owned import Owned, OwnedField
 from app.kit.models.schemas import ReadSchema
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
@@ -28,7 +27,7 @@ class ListParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
-    columns: ClassVar[Mapping[str, Column[Any]]]
+    owned_fields: ClassVar[Mapping[str, OwnedField]]
 
     sort: str
     limit: Annotated[
@@ -61,7 +60,13 @@ class ListParameters(BaseModel):
         """The position to start after."""
         if self.cursor is MISSING:
             return None
-        return decode_cursor(self.cursor, self.columns[self.sort.removeprefix("-")])
+        return decode_cursor(self.cursor, self.sorted_by[1])
+
+    @property
+    def sorted_by(self) -> tuple[str, StrictType]:
+        """The field that the list is sorted by, and its type."""
+        name = self.sort.removeprefix("-")
+        return name, self.owned_fields[name].type
 
 
 def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[ListParameters]:
@@ -94,7 +99,7 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
         text = Annotated[Text, Field(max_length=200)]
         fields["q"] = (Annotated[text | MISSING, described], MISSING)
     parameters = create_model(f"List{name}Parameters", __base__=ListParameters, **fields)
-    parameters.columns = model.__table__.c  # type: ignore[attr-defined]
+    parameters.owned_fields = model.owned_fields
     return parameters
 
 
@@ -117,8 +122,9 @@ class Page(BaseModel, Generic[ReadT]):
         items = rows[: parameters.limit]
         next_cursor = None
         if len(rows) > len(items):
-            value = getattr(items[-1], parameters.sort.removeprefix("-"))
-            next_cursor = encode_cursor(Position(value, items[-1].id))
+            name, type_ = parameters.sorted_by
+            position = Position(getattr(items[-1], name), items[-1].id)
+            next_cursor = encode_cursor(position, type_)
         return cls.model_construct(items=items, next_cursor=next_cursor)
 
 

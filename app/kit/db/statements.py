@@ -184,18 +184,20 @@ class Statements:
         descending = shape.sort.startswith("-")
         # The order of creation is the order of the primary key.
         names = ["id"] if field == "created_at" else [field, "id"]
-        sorted_by = [self._table.c[name] for name in names]
-        keys = [sort_key(column) for column in sorted_by]
+        keys = [self._sort_key(name, self._table.c[name]) for name in names]
         where: list[ColumnElement[bool]] = []
         if shape.search:
             where.append(or_(*(contains(self._table.c[name]) for name in self._model.searchable)))
         if shape.after:
-            values = (bindparam(_after(c.name), type_=c.type) for c in sorted_by)
-            here, there = tuple_(*keys), tuple_(*map(sort_key, sorted_by, values))
+            after = (bindparam(_after(name), type_=self._table.c[name].type) for name in names)
+            here, there = tuple_(*keys), tuple_(*map(self._sort_key, names, after))
             where.append(here < there if descending else here > there)
         where += [self._table.c[field] == bindparam(_bound(field)) for field in shape.filters]
         order = [key.desc() if descending else key.asc() for key in keys]
         return self._select(where=where).order_by(*order).limit(_LIMIT)
+
+    def _sort_key(self, name: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
+        return sort_key(value, self._model.owned_fields[name].type)
 
     def _insert_one(self) -> Insert:
         columns = (column for column in self._table.columns if column.name != "owner_id")

@@ -29,7 +29,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.kit.models.time import creation_time
+from app.kit.models.time import creation_time, from_microseconds, to_microseconds
 
 Schema = dict[str, Any]
 
@@ -164,6 +164,20 @@ def _integer(text: str) -> int | str:
     return int(text) if re.fullmatch("0|-?[1-9][0-9]{0,18}", text) else text
 
 
+class Ordering(NamedTuple):
+    """How lists are sorted by a type.
+
+    Attributes:
+        to_number: returns what stands for a value in a cursor, an integer of 64 bits.
+        from_number: returns the value of a number, or the nearest value.
+        largest: the largest value in SQL, as which null is sorted.
+    """
+
+    to_number: Callable[[Any], int]
+    from_number: Callable[[int], Any]
+    largest: str
+
+
 class Kind(NamedTuple):
     """What the kit knows of a type.
 
@@ -171,23 +185,37 @@ class Kind(NamedTuple):
         strict: the type with what makes it strict and bounded.
         column: the type of its column.
         from_query: reads a value from a query string; None if lists cannot be filtered by it.
-        is_sortable: whether lists can be sorted by it.
+        ordering: how lists are sorted by it; None if they cannot be.
     """
 
     strict: Any
     column: type[TypeEngine[Any]]
     from_query: Callable[[str], object] | None = str
-    is_sortable: bool = False
+    ordering: Ordering | None = None
+
+
+def _int32(number: int) -> int:
+    return min(max(number, -(2**31)), 2**31 - 1)
+
+
+def _day(number: int) -> date:
+    return date.fromordinal(min(max(number, 1), date.max.toordinal()))
+
+
+_BY_INTEGER = Ordering(int, _int32, str(2**31 - 1))
+_BY_BIG_INTEGER = Ordering(int, int, str(2**63 - 1))
+_BY_DAY = Ordering(date.toordinal, _day, "'infinity'")
+_BY_TIME = Ordering(to_microseconds, from_microseconds, "'infinity'")
 
 
 # Text has no length in its column: to change a CHECK is one migration, and no type changes.
 KINDS: dict[type, Kind] = {
     bool: Kind(StrictBool, sqlalchemy.Boolean, _boolean),
-    int: Kind(Integer, sqlalchemy.Integer, _integer, is_sortable=True),
+    int: Kind(Integer, sqlalchemy.Integer, _integer, _BY_INTEGER),
     float: Kind(Float, sqlalchemy.Double, None),
     str: Kind(Text, sqlalchemy.String),
-    date: Kind(Date, sqlalchemy.Date, is_sortable=True),
-    datetime: Kind(Time, UTCDateTime, None, is_sortable=True),
+    date: Kind(Date, sqlalchemy.Date, str, _BY_DAY),
+    datetime: Kind(Time, UTCDateTime, None, _BY_TIME),
     UUID: Kind(Id, sqlalchemy.Uuid),
 }
 _UNREAD = {
@@ -206,7 +234,7 @@ _UNREAD = {
 _UNSET = (None, FieldInfo().default)
 
 _MEMBERS = Kind(str, sqlalchemy.String)
-_BIG_INTEGER = Kind(BigInteger, sqlalchemy.BigInteger, _integer, is_sortable=True)
+_BIG_INTEGER = Kind(BigInteger, sqlalchemy.BigInteger, _integer, _BY_BIG_INTEGER)
 _SUPPORTED = f"{', '.join(kind.__name__ for kind in KINDS)}, a StrEnum or a Literal of text"
 
 

@@ -170,7 +170,7 @@ def _refuse_unfit_names(model: type[Owned]) -> None:
     unfit: dict[str, Callable[[OwnedField], bool]] = {
         "filterable": lambda field: field.type.kind.from_query is None,
         "searchable": lambda field: field.type.kind is not KINDS[str],
-        "sortable": lambda field: not field.type.kind.is_sortable,
+        "sortable": lambda field: field.type.kind.ordering is None,
         "not_in_create": lambda field: not field.has_default,
     }
     for use, is_unfit in unfit.items():
@@ -234,16 +234,16 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
         for names in model.unique:
             add_unique(table, (names,) if isinstance(names, str) else names)
         for name in model.sortable:
-            _index_order(table, name, [table.c[name] for name in model.filterable])
+            _index_order(table, model, name)
         refuse_unsafe(table)
     except TypeError as error:
         raise TypeError(f"{model.__name__}: {error}") from None
 
 
-def _index_order(table: Table, field: str, filters: list[Column[Any]]) -> None:
+def _index_order(table: Table, model: type[Owned], name: str) -> None:
     """Index a sort order. What lists are filtered by is in it, so that no other row is read."""
     # To sort by creation is to sort by id, and without a filter the primary key will do for that.
-    key = [] if field == "created_at" else [sort_key(table.c[field])]
-    columns = [*key, table.c.id, *(column for column in filters if column.name != field)]
+    key = [] if name == "created_at" else [sort_key(table.c[name], model.owned_fields[name].type)]
+    columns = [*key, table.c.id, *(table.c[field] for field in model.filterable if field != name)]
     if len(columns) > 1:
-        Index(f"ix_{table.name}_by_{field}", table.c.owner_id, *columns)
+        Index(f"ix_{table.name}_by_{name}", table.c.owner_id, *columns)

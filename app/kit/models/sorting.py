@@ -2,23 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Integer, func, literal_column
+from sqlalchemy import ColumnElement, func, literal_column
+
+from app.kit.models.fields import StrictType
 
 
-def sort_key(column: Column[Any], value: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+def sort_key(value: ColumnElement[Any], type_: StrictType) -> ColumnElement[Any]:
     """Return what a column is sorted by, or what a value for it is compared as.
 
     Nulls are replaced, so that one index serves both orders and every page. What replaces them is
     in the text of the statement, and reads the same in any time zone: or else PostgreSQL would not
     find the index, and Alembic would see another one.
     """
-    expression = column if value is None else value
-    if not column.nullable:
-        return expression
-    return func.coalesce(expression, literal_column(_largest(column)))
-
-
-def _largest(column: Column[Any]) -> str:
-    if isinstance(column.type, BigInteger):
-        return str(2**63 - 1)
-    return str(2**31 - 1) if isinstance(column.type, Integer) else "'infinity'"
+    if type_.kind.ordering is None or not type_.is_nullable:
+        return value
+    return func.coalesce(value, literal_column(type_.kind.ordering.largest))
