@@ -1,0 +1,150 @@
+"""A statement applies only IMMUTABLE functions and operators to columns, as Citus asks of it."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar, Literal
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlmodel import Field, SQLModel
+
+from app.kit.db.compiled import OWNER
+from app.kit.db.statements import Position, Query, Statements
+from app.kit.models import BigInteger, Owned
+from app.kit.models.schemas import schemas_of
+from tests.support.database import connect
+from tests.support.migrations import MakeDatabase, migrated
+
+pytestmark = pytest.mark.plain
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+VALUES: dict[str, Any] = {
+    "flag": True, "small": 1, "big": 2**40, "size": 0.5, "name": "x", "day": NOW.date(),
+    "at": NOW, "other": uuid4(), "kind": "a",
+}  # fmt: skip
+NOT_FILTERS = ("size", "at", "size_or_null", "at_or_null")
+SORTED_BY = ("small", "big", "day", "at")
+
+# How PostgreSQL writes down what it calls: by the oid of a function, or of operators.
+_CALL = re.compile(
+    r"{\w+ (?::funcid (?P<functions>\d+)|(?:\S+ \S+ )?:opnos? (?:\(o )?(?P<operators>[\d ]+))"
+)
+_SORTS = re.compile(r":sortop (\d+)")
+_VOLATILITY = """
+    SELECT oid::regprocedure::text, provolatile::text FROM pg_proc
+    WHERE oid = ANY(%(functions)s::oid[])
+    UNION
+    SELECT pg_operator.oid::regoperator::text, provolatile::text
+    FROM pg_operator JOIN pg_proc ON pg_proc.oid = oprcode
+    WHERE pg_operator.oid = ANY(%(operators)s::oid[])
+"""
+
+
+@pytest.fixture
+def model() -> Iterator[type[Owned]]:
+    """A model with a field of each kind, that has null and that has not."""
+
+    class Anything(Owned, table=True):
+        filterable: ClassVar[tuple[str, ...]] = tuple(
+            {*VALUES, *(f"{name}_or_null" for name in VALUES)}.difference(NOT_FILTERS)
+        )
+        searchable: ClassVar[tuple[str, ...]] = ("name", "name_or_null")
+        sortable: ClassVar[tuple[str, ...]] = (
+            *Owned.sortable, *SORTED_BY, *(f"{name}_or_null" for name in SORTED_BY)
+        )  # fmt: skip
+
+        flag: bool
+        small: int
+        big: BigInteger
+        size: float
+        name: str = Field(max_length=9)
+        day: date
+        at: datetime
+        other: UUID
+        kind: Literal["a", "b"]
+        flag_or_null: bool | None = None
+        small_or_null: int | None = None
+        big_or_null: BigInteger | None = None
+        size_or_null: float | None = None
+        name_or_null: str | None = Field(default=None, max_length=9)
+        day_or_null: date | None = None
+        at_or_null: datetime | None = None
+        other_or_null: UUID | None = None
+        kind_or_null: Literal["a", "b"] | None = None
+
+    yield Anything
+    SQLModel.metadata.remove(SQLModel.metadata.tables["anything"])
+
+
+def queries(model: type[Owned]) -> Iterator[Query]:
+    """What is sent for each operation, with all that it may have."""
+    statements = Statements(model, schemas_of(model).read)
+    fields = {**VALUES, **{f"{name}_or_null": value for name, value in VALUES.items()}}
+    flipped = {"flag": ~SQLModel.metadata.tables["anything"].c.flag}
+    stored = {**fields, "id": uuid4(), "created_at": NOW, "updated_at": NOW}
+    yield statements.create(stored)
+    yield statements.get(stored["id"])
+    for versions in (None, [NOW]):
+        yield statements.update(stored["id"], fields, versions)
+        yield statements.update(stored["id"], flipped, versions)
+        yield statements.delete(stored["id"], versions)
+    filters = {name: fields[name] for name in model.filterable}
+    for sort in model.sortable:
+        after = Position(stored[sort], stored["id"])
+        for sign in ("", "-"):
+            yield statements.get_page(
+                sort=sign + sort, limit=1, filters=filters, search="x", after=after
+            )
+
+
+def applied_to_columns(connection: psycopg.Connection, query: Query) -> dict[str, str]:
+    """Return the volatility of the functions and operators that a statement applies to columns."""
+    values = query.statement.values({**query.values, OWNER.key: "alice"})
+    connection.execute("DEALLOCATE ALL")
+    connection.execute(query.statement.text, values, prepare=True)
+    prepared = connection.execute(
+        "SELECT statement, array_to_string(parameter_types, ', ') FROM pg_prepared_statements"
+    ).fetchone()
+    assert prepared is not None
+    # PostgreSQL keeps what it has resolved the names in the body of a function to.
+    statement, types = prepared
+    connection.execute(
+        f"CREATE FUNCTION pg_temp.body({types}) RETURNS void BEGIN ATOMIC {statement}; END"
+    )
+    (tree,) = connection.execute(
+        "SELECT prosqlbody::text FROM pg_proc WHERE proname = 'body'"
+    ).fetchone() or ("",)
+    connection.execute("DROP FUNCTION pg_temp.body")
+    assert "{COERCEVIAIO " not in tree
+    calls = [call for call in _CALL.finditer(tree) if "{VAR " in node_at(tree, call.start())]
+    oids = {
+        kind: [oid for call in calls if call[kind] for oid in call[kind].split()]
+        for kind in ("functions", "operators")
+    }
+    oids["operators"] += _SORTS.findall(tree)
+    return dict(connection.execute(_VOLATILITY, oids).fetchall())
+
+
+def node_at(tree: str, start: int) -> str:
+    """Return the node of a tree that begins somewhere: ``{TYPE … {…} …}``."""
+    depth = 0
+    for brace in re.finditer("[{}]", tree[start:]):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return tree[start : start + brace.end()]
+    raise ValueError("the tree has no end")
+
+
+def test_a_statement_applies_only_immutable_functions_and_operators_to_columns(
+    make_database: MakeDatabase, model: type[Owned]
+) -> None:
+    with connect(migrated(make_database())) as connection:
+        applied: dict[str, str] = {}
+        for query in queries(model):
+            applied |= applied_to_columns(connection, query)
+
+    assert {name: kind for name, kind in applied.items() if kind != "i"} == {}
+    assert {"timezone(text,timestamp with time zone)", '"normalize"(text,text)'} <= applied.keys()
+    assert {"=(uuid,uuid)", "<(date,date)", ">(bigint,bigint)"} <= applied.keys()
