@@ -47,7 +47,7 @@ class Database:
         options["autocommit"] = True
         if not prepared_statements:
             options["prepare_threshold"] = None
-        self._connector = Connector(options, attempt_timeout=timeout / 2)
+        self._connector = Connector(options, patience=timeout / 4)
         self._pool = Pool(self._connector, answer_timeout=timeout / 5)
         self._sessions = Sessions()
 
