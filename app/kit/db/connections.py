@@ -6,6 +6,7 @@ import re
 from asyncio.staggered import staggered_race
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from itertools import count
 from math import inf
 from time import monotonic
@@ -13,12 +14,14 @@ from traceback import clear_frames
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError
+from psycopg._preparing import Prepare, PrepareManager
+from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_attempts_async
 from psycopg.errors import Diagnostic
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGcancelConn
+from psycopg.pq.abc import PGcancelConn, PGconn
 from psycopg.waiting import wait_async, wait_conn_async
 
 ResultT = TypeVar("ResultT")
@@ -38,6 +41,26 @@ _REFUSAL = re.compile(
 _cancellations: set[asyncio.Task[None]] = set()
 
 
+class _PrepareManager(PrepareManager):
+    """Puts a statement's text into its name.
+
+    A pooler gives a server that has prepared it to other clients, whose statements Psycopg would
+    give the same names. With the text in it, a name can mean no other statement.
+    """
+
+    def get(
+        self,
+        query: PostgresQuery,
+        prepare: bool | None = None,  # noqa: FBT001 - as Psycopg has it
+    ) -> tuple[Prepare, bytes]:
+        """Return whether to prepare a query, and its name."""
+        state, name = super().get(query, prepare)
+        if state is Prepare.SHOULD:
+            digest = sha256(repr(self.key(query)).encode()).hexdigest()
+            name += b"_" + digest[:32].encode()
+        return state, name
+
+
 class InterruptibleConnection(AsyncConnection[Any]):
     """A connection that can be given up at once, in the middle of a statement.
 
@@ -51,6 +74,10 @@ class InterruptibleConnection(AsyncConnection[Any]):
 
     is_lent = False
     _is_given_up = False
+
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self._prepared = _PrepareManager()
 
     async def wait(
         self,
