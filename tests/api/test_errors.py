@@ -7,9 +7,11 @@ from uuid import uuid4
 import httpx
 import pytest
 from sqlalchemy import URL, UniqueConstraint
+from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
 from tests.support import document
+from tests.support.database import connect
 from tests.support.migrations import MakeDatabase
 from tests.support.operations import CREATE, OPERATIONS, Operation, create
 from tests.support.problems import JSON
@@ -32,9 +34,14 @@ def without_database() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def without_tables(make_database: MakeDatabase) -> Iterator[Server]:
-    """A server whose database nobody has migrated, which it does not expect."""
-    with serve(make_database()) as server:
+def with_other_types(make_database: MakeDatabase) -> Iterator[Server]:
+    """A server whose database has columns of other types than the models, which is a bug."""
+    url = make_database()
+    with connect(url) as connection:
+        for table in SQLModel.metadata.tables.values():
+            columns = ", ".join(f"{column.name} boolean" for column in table.columns)
+            connection.execute(f"CREATE TABLE {table.name} ({columns})")
+    with serve(url) as server:
         yield server
 
 
@@ -87,10 +94,10 @@ def test_a_documented_status_is_provoked_and_keeps_to_its_schema(
     status: str,
     server: Server,
     without_database: Server,
-    without_tables: Server,
+    with_other_types: Server,
     owner: str,
 ) -> None:
-    servers = {"500": without_tables, "503": without_database}
+    servers = {"500": with_other_types, "503": without_database}
     speaker = None if status == "401" else owner
     with servers.get(status, server).client(speaker) as client:
         response = PROVOKE[status](

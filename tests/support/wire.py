@@ -12,7 +12,10 @@ from sqlalchemy import URL
 SENT: list[str] = []
 """The text of every statement that ran over any wire of this process, guarded ones apart."""
 
-_GUARDS = re.compile(r"BEGIN; SET LOCAL ROLE \"owned_guarded\"; SET LOCAL \"app.owner\" = '[^']+'")
+_GUARDS = re.compile(
+    r"BEGIN; SET LOCAL ROLE \"owned_guarded\"; SET LOCAL \"app.owner\" = '[^']+'"
+    r"(; SET LOCAL (datestyle|intervalstyle|timezone|extra_float_digits) = \S+)*"
+)
 _UNGUARDS = re.compile(
     r"\s*(COMMIT|END|ROLLBACK(?! TO)|ABORT|(RE)?SET\b(?!.*\bBEGIN\b))", re.IGNORECASE
 )
@@ -39,6 +42,8 @@ class Wire:
     statements: list[str] = field(default_factory=list)
     executions: int = 0
     round_trips: int = 0
+    attempts: int = 0
+    """How many connections clients have made, or tried to make."""
 
     def __post_init__(self) -> None:
         self._open: set[asyncio.StreamWriter] = set()
@@ -48,6 +53,7 @@ class Wire:
         self._flowing.set()
         self._requests_to_lose = self._answers_to_lose = 0
         self._ends_at_once = False
+        self._delay = 0.0
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[URL]:
@@ -98,6 +104,16 @@ class Wire:
             yield
         finally:
             self._ends_at_once = False
+
+    @contextmanager
+    def starting_late(self, seconds: float) -> Iterator[None]:
+        """Break all connections, and answer on new ones only after some seconds."""
+        self._delay = seconds
+        self.cut()
+        try:
+            yield
+        finally:
+            self._delay = 0
 
     def forget(self) -> None:
         """Let nothing through on the connections that there are, without closing them."""
@@ -175,7 +191,9 @@ class Wire:
             host, port = self.upstream.host, self.upstream.port or 5432
             answers, requests = await asyncio.open_connection(host, port)
         self._open.add(writer)
+        self.attempts += 1
         try:
+            await asyncio.sleep(self._delay)
             await asyncio.gather(
                 self._forward(reader, requests, self._flowing),
                 self._return(answers, writer, self._flowing),

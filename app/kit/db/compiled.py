@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg import AsyncCursor, Column
+from psycopg.adapt import Transformer
 from sqlalchemy import BindParameter, Select, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
@@ -60,15 +61,21 @@ class CompiledStatement:
         """Return the values of all parameters as psycopg takes them."""
         return {**self._constants, **self._converted(given)}
 
-    async def rows(self, cursor: AsyncCursor[tuple[Any, ...]]) -> list[Row]:
+    def rows(self, cursor: AsyncCursor[Any]) -> list[Row]:
         """Return the rows of a cursor that has executed it, by the names of the columns."""
         if not self.names:
             self._learn(cursor.description or [])
-        rows = [dict(zip(self.names, row, strict=True)) for row in await cursor.fetchall()]
+        # The cursor's own would move times to the TimeZone of the session, beyond Python's years.
+        transformer = Transformer()
+        transformer.set_pgresult(cursor.pgresult)
+        rows = transformer.load_rows(0, cursor.rowcount, self._row)
         for name, convert in self._from_database.items():
             for row in rows:
                 row[name] = convert(row[name])
         return rows
+
+    def _row(self, values: Sequence[Any]) -> Row:
+        return dict(zip(self.names, values, strict=True))
 
     def _converted(self, values: Mapping[str, Any]) -> dict[str, Any]:
         into = self._to_database

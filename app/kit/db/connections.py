@@ -2,26 +2,63 @@
 
 import asyncio
 import random
+import re
+from asyncio.staggered import staggered_race
 from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import sha256
+from itertools import count
+from math import inf
+from time import monotonic
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, OperationalError, ProgrammingError
+from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError
+from psycopg._preparing import Prepare, PrepareManager
+from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_attempts_async
 from psycopg.errors import Diagnostic
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGcancelConn
+from psycopg.pq.abc import PGcancelConn, PGconn
 from psycopg.waiting import wait_async, wait_conn_async
 
 ResultT = TypeVar("ResultT")
 
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 0.5
+_PAUSE = 0.3
+_PAUSE_AFTER_REFUSAL = 10.0
+"""Seconds. Hosts ban clients that try too often with a wrong password."""
 _CANCEL_TIMEOUT = 5.0
+
+# A failed connection has no SQLSTATE. In another language the attempts go on until the timeout.
+_REFUSAL = re.compile(
+    "authentication failed|does not exist|no such (database|user)|user not found|pg_hba.conf"
+    "|not permitted|permission denied|no password supplied"
+)
 
 # The event loop keeps only weak references to tasks.
 _cancellations: set[asyncio.Task[None]] = set()
+
+
+class _PrepareManager(PrepareManager):
+    """Puts a statement's text into its name.
+
+    A pooler gives a server that has prepared it to other clients, whose statements Psycopg would
+    give the same names. With the text in it, a name can mean no other statement.
+    """
+
+    def get(
+        self,
+        query: PostgresQuery,
+        prepare: bool | None = None,  # noqa: FBT001 - as Psycopg has it
+    ) -> tuple[Prepare, bytes]:
+        """Return whether to prepare a query, and its name."""
+        state, name = super().get(query, prepare)
+        if state is Prepare.SHOULD:
+            digest = sha256(repr(self.key(query)).encode()).hexdigest()
+            name += b"_" + digest[:32].encode()
+        return state, name
 
 
 class InterruptibleConnection(AsyncConnection[Any]):
@@ -37,6 +74,10 @@ class InterruptibleConnection(AsyncConnection[Any]):
 
     is_lent = False
     _is_given_up = False
+
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self._prepared = _PrepareManager()
 
     async def wait(
         self,
@@ -77,39 +118,68 @@ class InterruptibleConnection(AsyncConnection[Any]):
 class Connector:
     """Connects to PostgreSQL, however long that takes: the caller sets the limit.
 
+    It tries one address of one host after the other, again and again. An attempt that gets no
+    answer goes on while the next ones start, as it may only be slow; the first to succeed is used.
+
     Args:
         options: the arguments of Psycopg's ``connect``.
-        attempt_timeout: seconds after which an attempt that got no answer is made anew.
+        patience: seconds until the next attempt starts, if there was no answer.
 
     Attributes:
         failure: why the last attempt failed, or an empty string.
     """
 
-    def __init__(self, options: Mapping[str, Any], attempt_timeout: float) -> None:
+    def __init__(self, options: Mapping[str, Any], patience: float) -> None:
         self._options = options
-        self._attempt_timeout = attempt_timeout
+        self._patience = patience
+        self._first = 0
+        self._refused_at = -inf
+        self._refusal = ""
         self.failure = ""
 
     async def connect(self) -> InterruptibleConnection:
-        """Return a new connection."""
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                async with asyncio.timeout(self._attempt_timeout):
-                    connection = await self._connect_once()
-            except (OperationalError, ProgrammingError, TimeoutError) as error:
-                self.failure = str(error).partition("\n")[0]
-            else:
-                self.failure = ""
-                return connection
-            # Not all processes at the same moment, when the database is back.
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        """Return a new connection.
 
-    async def _connect_once(self) -> InterruptibleConnection:
+        Raises:
+            OperationalError: the database refuses the login, now or some seconds ago.
+        """
+        connection: InterruptibleConnection | None = None
+        if monotonic() - self._refused_at > _PAUSE_AFTER_REFUSAL:
+            if self._refused_at > -inf:
+                self._refused_at = monotonic()  # one attempt is enough to know
+            attempts = (partial(self._attempt, number) for number in count(self._first))
+            connection, _, _ = await staggered_race(attempts, self._patience)
+        if connection is None:
+            raise OperationalError(self._refusal)
+        return connection
+
+    async def _attempt(self, number: int) -> InterruptibleConnection | None:
+        """Return a connection, or None if the database refuses the login.
+
+        Raises:
+            OperationalError: the next attempt may succeed.
+        """
         try:
-            return await InterruptibleConnection.connect(**self._options)
-        except BaseException as error:
-            # The traceback's frames reference the half-open socket: clear them, so that it closes.
-            clear_frames(error.__traceback__)
+            addresses = await conninfo_attempts_async(self._options)
+            connection = await _connect(addresses[number % len(addresses)])
+        except (Error, ValueError) as error:
+            self.failure = str(error).partition("\n")[0]
+            if isinstance(error, ProgrammingError) or _REFUSAL.search(str(error)):
+                self._refused_at, self._refusal = monotonic(), self.failure
+                return None
+            # Not all processes at the same moment, when the database is back.
+            await asyncio.sleep(_PAUSE * random.uniform(0.5, 1))  # noqa: S311
             raise
+        self._first = number
+        self._refused_at = -inf
+        self.failure = ""
+        return connection
+
+
+async def _connect(options: Mapping[str, Any]) -> InterruptibleConnection:
+    try:
+        return await InterruptibleConnection.connect(**options)
+    except BaseException as error:
+        # The traceback's frames reference the half-open socket: clear them, so that it closes.
+        clear_frames(error.__traceback__)
+        raise

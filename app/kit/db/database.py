@@ -6,13 +6,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncCursor, Error, OperationalError
-from psycopg.errors import FeatureNotSupported, ReadOnlySqlTransaction
+from psycopg.errors import (
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    InvalidSqlStatementName,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
 from sqlalchemy import URL
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.kit.db import readiness
 from app.kit.db.compiled import DIALECT, OWNER, CompiledStatement, Row
-from app.kit.db.connections import Connector
+from app.kit.db.connections import Connector, InterruptibleConnection
 from app.kit.db.errors import DatabaseUnavailableError, translated
 from app.kit.db.pool import Pool
 from app.kit.db.transactions import Sessions
@@ -35,7 +41,8 @@ class Database:
         pool_size: the most connections that are open at once.
         timeout: seconds that a statement or a transaction may take, waiting for a connection
             included. One that has waited for nearly as long gets half a second more.
-        prepared_statements: whether statements are prepared on the server once they are used often.
+        prepared_statements: whether statements are prepared on the server once they are used often,
+            until a pooler turns out to lose them.
     """
 
     def __init__(
@@ -44,10 +51,9 @@ class Database:
         self._timeout = timeout
         self._free = asyncio.Semaphore(pool_size)  # it is fair
         _, options = DIALECT.create_connect_args(url)
-        options["autocommit"] = True
-        if not prepared_statements:
-            options["prepare_threshold"] = None
-        self._connector = Connector(options, attempt_timeout=timeout / 2)
+        options.update(autocommit=True, client_encoding="UTF8")
+        self._prepare = None if prepared_statements else False
+        self._connector = Connector(options, patience=timeout / 4)
         self._pool = Pool(self._connector, answer_timeout=timeout / 5)
         self._sessions = Sessions()
 
@@ -78,7 +84,7 @@ class Database:
         parameters = statement.values({**values, OWNER.key: owner})
         cursor = await self._execute(statement.text, parameters, repeatable=repeatable)
         # All rows have come with the answer: to fetch them takes no connection.
-        return await statement.rows(cursor)
+        return statement.rows(cursor)
 
     @asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
@@ -97,8 +103,8 @@ class Database:
             DatabaseUnavailableError: it is out of reach, or lacks something. The message says what.
         """
         cursor = await self._execute(readiness.QUERY, readiness.needed(), repeatable=True)
-        if missing := [name for (name,) in await cursor.fetchall()]:
-            raise DatabaseUnavailableError(readiness.reason(missing))
+        if lack := await cursor.fetchone():
+            raise DatabaseUnavailableError(lack[0])
 
     async def close(self) -> None:
         """Close all connections."""
@@ -110,12 +116,7 @@ class Database:
         async with self._turn():
             async with self._pool.connection() as connection:
                 try:
-                    return await connection.execute(query, parameters)
-                except FeatureNotSupported:
-                    # A migration has changed a column of a prepared statement. PostgreSQL says so
-                    # before it carries anything out.
-                    await connection.execute("DEALLOCATE ALL")
-                    return await connection.execute(query, parameters)
+                    return await self._run(connection, query, parameters)
                 except ReadOnlySqlTransaction:
                     await connection.close()  # it leads to what is a standby by now
                     raise
@@ -123,7 +124,25 @@ class Database:
                     if not (repeatable and connection.closed):
                         raise
             async with self._pool.connection() as connection:
-                return await connection.execute(query, parameters)
+                return await self._run(connection, query, parameters)
+
+    async def _run(
+        self, connection: InterruptibleConnection, query: str, parameters: Mapping[str, Any]
+    ) -> AsyncCursor[Any]:
+        """Execute a statement, once more if PostgreSQL says that it has carried nothing out."""
+        while True:
+            try:
+                return await connection.execute(
+                    query, parameters, prepare=self._prepare, binary=True
+                )
+            except SerializationFailure:
+                continue  # of the isolation that the database has by default: another one was first
+            except FeatureNotSupported:
+                # A migration has changed a column of a prepared statement.
+                await connection.execute("DEALLOCATE ALL")
+            except (InvalidSqlStatementName, DuplicatePreparedStatement):
+                self._prepare = False  # a pooler gives each statement to another server
+            return await connection.execute(query, parameters, prepare=False, binary=True)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

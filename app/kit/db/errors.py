@@ -12,6 +12,8 @@ from psycopg.errors import (
     ReadOnlySqlTransaction,
     RestrictViolation,
     StringDataRightTruncation,
+    UndefinedColumn,
+    UndefinedTable,
     UniqueViolation,
 )
 from sqlalchemy.schema import ColumnCollectionConstraint
@@ -25,7 +27,7 @@ class OwnerMissingError(Exception):
 
 
 class DatabaseUnavailableError(Exception):
-    """PostgreSQL is out of reach, has no free connection, or did not answer in time."""
+    """PostgreSQL is out of reach, too slow, refuses the login, or lacks what the models need."""
 
 
 class DatabaseError(Exception):
@@ -73,7 +75,13 @@ class StillReferencedError(Exception):
 def translated(error: Error) -> Exception:
     """Return an error of Psycopg in terms of rows."""
     match error:
-        case OperationalError() | InterfaceError() | ReadOnlySqlTransaction():
+        case (
+            OperationalError()
+            | InterfaceError()
+            | ReadOnlySqlTransaction()
+            | UndefinedTable()  # not migrated yet, or another search_path
+            | UndefinedColumn()
+        ):
             return DatabaseUnavailableError(_message(error))
         case UniqueViolation() | ExclusionViolation():
             return DuplicateKeyError(_key(error))

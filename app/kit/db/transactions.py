@@ -8,6 +8,7 @@ import sqlalchemy.ext.asyncio
 import sqlalchemy.orm
 from psycopg import Error
 from psycopg.pq import TransactionStatus
+from psycopg.sql import SQL
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -18,6 +19,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from app.kit.db import guard
 from app.kit.db.connections import InterruptibleConnection
 from app.kit.db.errors import DatabaseError, translated
+
+# SQLAlchemy reads results as text: in these styles Psycopg can read all, and loses nothing.
+_STYLES = SQL(
+    "; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'"
+    "; SET LOCAL timezone = 'UTC'; SET LOCAL extra_float_digits = 1"
+)
 
 _lent: ContextVar[InterruptibleConnection] = ContextVar("lent")
 
@@ -55,6 +62,8 @@ class Sessions:
         """
         token = _lent.set(connection)
         connection.is_lent = True
+        # What is prepared may be missing later, which ends a transaction: see `Database`.
+        threshold, connection.prepare_threshold = connection.prepare_threshold, None
         try:
             async with self._engine.connect() as lent:
                 await lent.execution_options(owner=owner)
@@ -74,6 +83,7 @@ class Sessions:
             raise
         finally:
             connection.is_lent = False
+            connection.prepare_threshold = threshold
             _lent.reset(token)
 
 
@@ -84,7 +94,7 @@ async def _lend() -> InterruptibleConnection:
 
 def _begin(connection: Connection) -> None:
     """Begin a guarded transaction, whenever SQLAlchemy begins one: no statement runs without."""
-    statement = guard.begin(connection.get_execution_options()["owner"])
+    statement = guard.begin(connection.get_execution_options()["owner"]) + _STYLES
     # Several statements at once cannot be prepared.
     lent = connection.connection.dbapi_connection
     assert lent is not None  # noqa: S101 - it has just been connected
