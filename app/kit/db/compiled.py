@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from psycopg import AsyncCursor, Column
+from psycopg import AsyncCursor, Column, DataError
 from psycopg.adapt import Transformer
 from sqlalchemy import BindParameter, Select, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql import psycopg
@@ -61,21 +61,22 @@ class CompiledStatement:
         """Return the values of all parameters as psycopg takes them."""
         return {**self._constants, **self._converted(given)}
 
-    def rows(self, cursor: AsyncCursor[Any]) -> list[Row]:
+    async def rows(self, cursor: AsyncCursor[tuple[Any, ...]]) -> list[Row]:
         """Return the rows of a cursor that has executed it, by the names of the columns."""
         if not self.names:
             self._learn(cursor.description or [])
-        # The cursor's own would move times to the TimeZone of the session, beyond Python's years.
-        transformer = Transformer()
-        transformer.set_pgresult(cursor.pgresult)
-        rows = transformer.load_rows(0, cursor.rowcount, self._row)
+        try:
+            values = await cursor.fetchall()
+        except DataError:
+            # The TimeZone of the session moves a time beyond Python's years: read it in UTC.
+            transformer = Transformer()
+            transformer.set_pgresult(cursor.pgresult)
+            values = transformer.load_rows(0, cursor.rowcount, tuple)
+        rows = [dict(zip(self.names, row, strict=True)) for row in values]
         for name, convert in self._from_database.items():
             for row in rows:
                 row[name] = convert(row[name])
         return rows
-
-    def _row(self, values: Sequence[Any]) -> Row:
-        return dict(zip(self.names, values, strict=True))
 
     def _converted(self, values: Mapping[str, Any]) -> dict[str, Any]:
         into = self._to_database

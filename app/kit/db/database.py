@@ -84,7 +84,7 @@ class Database:
         parameters = statement.values({**values, OWNER.key: owner})
         cursor = await self._execute(statement.text, parameters, repeatable=repeatable)
         # All rows have come with the answer: to fetch them takes no connection.
-        return statement.rows(cursor)
+        return await statement.rows(cursor)
 
     @asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
