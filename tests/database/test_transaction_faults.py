@@ -73,7 +73,7 @@ def it_is_as_if_nothing_had_happened(
 
 
 def test_a_transaction_that_takes_too_long_is_a_503_and_rolled_back(
-    database: URL, alice: httpx.Client, tasks: list[Any]
+    database: URL, alice: httpx.Client, tasks: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with locked(database, tasks[1]["id"]) as lock:
         started = time.monotonic()
@@ -82,6 +82,7 @@ def test_a_transaction_that_takes_too_long_is_a_503_and_rolled_back(
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
         lock.wait_until_requested(False)
+    assert caplog.records == []
 
 
 def test_a_transaction_whose_backend_is_killed_is_a_503_and_rolled_back(

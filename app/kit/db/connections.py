@@ -101,6 +101,11 @@ class InterruptibleConnection(AsyncConnection[Any]):
         if not (self.is_lent or self._is_given_up):
             await super().close()
 
+    async def rollback(self) -> None:
+        """Roll back, unless it is given up: the server does so then."""
+        if not self._is_given_up:
+            await super().rollback()
+
     def add_notice_handler(self, callback: Callable[[Diagnostic], None]) -> None:
         """Add none: each session of SQLAlchemy would add its own, to the same connection."""
 
