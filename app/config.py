@@ -67,12 +67,16 @@ class Settings(BaseSettings):
 
 
 class ServerSettings(BaseSettings):
-    """Where ``python -m app`` and ``just serve`` listen."""
+    """How ``python -m app`` serves, and where ``just serve`` does."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    keep_alive_timeout: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Seconds to keep an idle connection. A balancer must close its own before."""
+    shutdown_delay: Annotated[float, Field(ge=0, le=300)] = 0
+    """Seconds to serve on after SIGTERM, while ``/health/ready`` answers 503."""
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -59,7 +59,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = DescribedAPI(
         title="Todo API",
         summary="Tasks that belong to their owner.",
-        description="Each task belongs to one user, and nobody else can see or change it.",
+        description=(
+            "Each task belongs to one user, and nobody else can see or change it."
+            " HEAD is answered as GET, without the body."
+        ),
         version="0.1.0",
         contact={"name": "The Todo authors"},
         license_info={"name": "MIT", "identifier": "MIT"},

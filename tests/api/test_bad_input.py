@@ -1,5 +1,7 @@
 """Bad input is answered with a problem that names the bad part. It is never a 500, nor stored."""
 
+import gzip
+
 import httpx
 import pytest
 
@@ -112,6 +114,68 @@ def test_an_id_that_is_no_uuid_is_refused(alice: httpx.Client, bad: str) -> None
 )
 def test_a_bad_parameter_is_named(alice: httpx.Client, parameter: str, value: str) -> None:
     assert_problem(alice.get(TASKS, params={parameter: value}), 422, f"/query/{parameter}")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("completed=true&completed=false", ["/query/completed"]),
+        ("completed=true&completed=true&completed=true", ["/query/completed"]),
+        ("q=a&limit=1&q=b&limit=2", ["/query/q", "/query/limit"]),
+        ("q=%E9", ["/query/q"]),
+        ("q=%C3", ["/query/q"]),
+        ("q=%ED%A0%80", ["/query/q"]),
+        ("q=%C0%80", ["/query/q"]),
+    ],
+)
+def test_a_parameter_is_sent_once_and_in_utf8(
+    alice: httpx.Client, query: str, pointers: list[str]
+) -> None:
+    assert_problem(alice.get(f"{TASKS}?{query}"), 422, *pointers)
+
+
+def test_a_parameter_may_be_any_text_in_utf8(alice: httpx.Client) -> None:
+    for text in ("é", "молоко", "\ufffd", "🎉", "a+b c&d=e", ""):
+        task = alice.post(TASKS, json={"title": f"x{text}"}).json()
+        found = alice.get(TASKS, params={"q": f"x{text}", "limit": 1}).json()["items"]
+        assert found == [task]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP", "x"])
+@pytest.mark.parametrize("is_encoded", [True, False])
+def test_a_body_with_a_content_encoding_is_415(
+    alice: httpx.Client, encoding: str, *, is_encoded: bool
+) -> None:
+    body = b'{"title": "Buy milk"}'
+    content = gzip.compress(body) if is_encoded else body
+    headers = {**JSON, "Content-Encoding": encoding}
+
+    response = alice.post(TASKS, content=content, headers=headers)
+
+    assert_problem(response, 415)
+    assert response.json()["detail"] == "The body must be sent without Content-Encoding."
+    assert response.headers["accept-encoding"] == "identity"
+    assert_problem(alice.patch(f"{TASKS}/{NEVER_WAS}", content=content, headers=headers), 415)
+    assert alice.get(TASKS).json()["items"] == []
+
+
+def test_a_content_encoding_that_changes_nothing_is_no_error(alice: httpx.Client) -> None:
+    headers = {"Content-Encoding": "Identity"}
+
+    assert alice.post(TASKS, json={"title": "x"}, headers=headers).status_code == 201
+
+
+def test_every_body_that_is_not_json_gets_the_same_answer(alice: httpx.Client) -> None:
+    bodies = [
+        b"{{{",
+        b"\xff\xfe",
+        b"[" * 60_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"title": "\xc3"}',
+    ]
+    details = [alice.post(TASKS, content=body, headers=JSON).json()["detail"] for body in bodies]
+
+    assert details == ["The body is not valid JSON."] * len(bodies)
 
 
 def test_every_bad_part_is_named(alice: httpx.Client) -> None:

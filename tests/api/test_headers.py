@@ -206,10 +206,10 @@ def test_a_page_of_another_origin_may_not_read_a_response(open_server: Server, o
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (TASKS, {"GET", "POST"}),
-        (TASK, {"GET", "PATCH", "DELETE"}),
+        (TASKS, {"GET", "HEAD", "POST"}),
+        (TASK, {"GET", "HEAD", "PATCH", "DELETE"}),
         (f"{TASK}/toggle", {"POST"}),
-        ("/health/live", {"GET"}),
+        ("/health/live", {"GET", "HEAD"}),
     ],
 )
 def test_a_405_names_the_methods_that_there_are(

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.kit.api.protocol import HttpProtocol
 from app.main import create_app
 from tests.support.logs import Logs
-from tests.support.problems import assert_problem
+from tests.support.problems import JSON, assert_problem
 from tests.support.process import ALICE, wait_until
 from tests.support.server import Server, SuiteSettings, running
 from tests.support.tasks import NEVER_WAS, TASKS
@@ -255,10 +255,32 @@ def test_an_identity_in_a_header_is_not_repeated_by_a_trailer(server: Server) ->
 
 @pytest.mark.parametrize("kind", [b"Content-Length: 80", CHUNKED])
 def test_an_identity_is_not_in_a_body(server: Server, kind: bytes) -> None:
-    upgrade = [b"X-User-ID: alice", b"Connection: Upgrade", b"Upgrade: h2c"]
+    upgrade = [b"Connection: Upgrade", b"Upgrade: h2c"]
+    hidden = [b"80", b"X-User-ID: alice", b"Host: test", b"", b""]
 
-    assert status_of(server.url, *upgrade, b"", b"") == 200
-    assert status_of(server.url, *upgrade, kind, b"", b"") == 400
+    assert status_of(server.url, b"X-User-ID: alice", *upgrade, kind, b"", b"") == 200
+    assert status_of(server.url, *upgrade, kind, b"", *hidden) == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"{{{", {}),
+        (b"\xff", {}),
+        (b" " * 70_000, {}),
+        (b"{}", {"Content-Encoding": "gzip"}),
+        (b"{}", {"Content-Type": "text/plain"}),
+        (b'{"a": 1}', {}),
+        (b"", {}),
+    ],
+)
+def test_nobody_is_told_what_is_wrong_with_a_body(
+    nobody: httpx.Client, body: bytes, headers: dict[str, str]
+) -> None:
+    for method, path in (("POST", TASKS), ("PATCH", f"{TASKS}/{NEVER_WAS}")):
+        response = nobody.request(method, path, content=body, headers={**JSON, **headers})
+        assert_problem(response, 401)
+        assert response.headers["www-authenticate"] == "APIKey"
 
 
 def test_the_log_says_once_why_a_peer_is_not_believed(database: URL, logs: Logs) -> None:

@@ -3,13 +3,16 @@
 import json
 import os
 import pty
+import resource
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ import psutil
 import pytest
 from sqlalchemy import URL
 
+from app.config import ServerSettings
 from tests.support.database import connect, locked
 from tests.support.logs import Logs
 from tests.support.migrations import MakeDatabase, migrated
@@ -167,6 +171,76 @@ def test_sigterm_finishes_the_requests_in_flight_and_refuses_new_ones(
         with connect(database) as connection:
             others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             assert connection.execute(others).fetchone() == (1,)
+
+
+def test_sigterm_makes_the_server_not_ready_before_it_stops(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(APP, tmp_path, **settings, SHUTDOWN_DELAY="3") as process:
+        signalled = time.monotonic()
+        process.popen.terminate()
+        wait_until(lambda: httpx.get(f"{process.url}/health/ready").status_code == 503)
+        not_ready = httpx.get(f"{process.url}/health/ready")
+        assert_problem(not_ready, 503)
+        assert not_ready.headers["retry-after"] == "1"
+        assert httpx.get(f"{process.url}/health/live").status_code == 200
+        process.create("while the server waits")
+        wait_until(lambda: refuses(process))
+        assert time.monotonic() - signalled >= 3
+        process.output()
+
+        assert process.popen.returncode == 0
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once_a_server_that_waits(
+    settings: dict[str, str], tmp_path: Path, second: signal.Signals
+) -> None:
+    with serving(APP, tmp_path, **settings, SHUTDOWN_DELAY="60") as process:
+        process.popen.terminate()
+        wait_until(lambda: httpx.get(f"{process.url}/health/ready").status_code == 503)
+        process.popen.send_signal(second)
+        process.popen.wait(5)
+
+
+def test_ctrl_c_does_not_wait(settings: dict[str, str], tmp_path: Path) -> None:
+    with serving(APP, tmp_path, **settings, SHUTDOWN_DELAY="60") as process:
+        process.popen.send_signal(signal.SIGINT)
+        process.popen.wait(10)
+
+        assert process.popen.returncode == 0
+
+
+def test_an_idle_connection_is_kept_as_long_as_the_setting_says(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    with serving(APP, tmp_path, **settings, KEEP_ALIVE_TIMEOUT="1") as process:
+        where = httpx.URL(process.url)
+        with socket.create_connection((where.host, where.port), timeout=3) as connection:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: test\r\n\r\n")
+            while connection.recv(1024):
+                pass
+
+    assert ServerSettings.model_fields["keep_alive_timeout"].default > 60  # balancers keep theirs
+
+
+def test_thousands_of_slow_clients_do_not_slow_down_others(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    limited = ["bash", "-c", f"ulimit -Sn 1024; exec {shlex.join(APP)}"]
+    with serving(limited, tmp_path, **settings) as process, ExitStack() as stack:
+        mine, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (mine, most))
+        where = httpx.URL(process.url)
+        for _ in range(2000):
+            slow = stack.enter_context(socket.create_connection((where.host, where.port)))
+            slow.sendall(b"GET /health/live HTTP/1.1\r\nHost: te")
+        client = stack.enter_context(httpx.Client(base_url=process.url, headers=ALICE))
+        started = time.monotonic()
+        for _ in range(20):
+            assert client.get(TASKS).status_code == 200
+        assert (time.monotonic() - started) / 20 < 0.25
 
 
 def test_a_second_signal_ends_at_once(

@@ -76,6 +76,7 @@ def running(
     *,
     http: type[asyncio.Protocol] = HttpProtocol,
     proxy_headers: bool = False,
+    keep_alive: int = 75,
 ) -> Iterator[str]:
     """Run an application in the thread of a portal, and give its URL.
 
@@ -85,8 +86,15 @@ def running(
         listener: where it listens, if not on some port of 127.0.0.1.
         http: how requests are read.
         proxy_headers: whether Uvicorn takes the peer from X-Forwarded-For, which is its default.
+        keep_alive: the seconds after which an idle connection is closed.
     """
-    config = uvicorn.Config(app, log_level="warning", http=http, proxy_headers=proxy_headers)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        http=http,
+        proxy_headers=proxy_headers,
+        timeout_keep_alive=keep_alive,
+    )
     server = uvicorn.Server(config)
     with listener or socket.create_server(("127.0.0.1", 0)) as here:
         stopped = portal.start_task_soon(server.serve, [here])

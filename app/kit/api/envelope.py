@@ -22,6 +22,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.kit.api.origins import pattern
 from app.kit.api.problems import problem
+from app.kit.api.protocol import REFUSAL
 
 LARGEST_BODY = 64 * 1024
 """Bytes."""
@@ -90,6 +91,8 @@ class RequestLog:
         started = perf_counter()
         request_id = _request_id(scope)
         status: int | None = None
+        # The server leaves out the body of what it was asked for with HEAD.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         clear_contextvars()
         bind_contextvars(request_id=request_id)
 
@@ -104,13 +107,13 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(asked, receive, send_with_headers)
         finally:
             failed = status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR
             (logger.warning if failed else logger.info)(
                 "request",
                 method=scope["method"],
-                route=_route(scope),
+                route=_route(asked),
                 status=status,
                 milliseconds=round((perf_counter() - started) * 1000, 1),
             )
@@ -139,11 +142,24 @@ class Safeguards:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         size, started = 0, False
+        extensions = scope.get("extensions") or {}
+        app = problem(**extensions[REFUSAL]) if REFUSAL in extensions else self._app
 
         async def limited_receive() -> Message:
             nonlocal size
+            if Headers(scope=scope).get("Content-Encoding", "identity").lower() != "identity":
+                raise HTTPException(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    "The body must be sent without Content-Encoding.",
+                    {"Accept-Encoding": "identity"},
+                )
             message = await receive()
+            if refusal := extensions.get(REFUSAL):
+                raise HTTPException(refusal["status"], refusal["detail"])
             size += len(message.get("body", b""))
             if size > LARGEST_BODY:
                 raise HTTPException(
@@ -158,9 +174,9 @@ class Safeguards:
             await send(message)
 
         try:
-            await self._app(scope, limited_receive, watched_send)
+            await app(scope, limited_receive, watched_send)
         except Exception:
-            if scope["type"] != "http" or started:
+            if started:
                 raise
             logger.exception("unexpected error")
             response = problem(500, "The server failed to answer.")

@@ -20,9 +20,13 @@ from app.kit.db.errors import (
     VersionConflictError,
 )
 
+_NOT_JSON = "The body is not valid JSON."
+
 
 async def _http(request: Request, error: HTTPException) -> Response:
     headers = error.headers
+    if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__:
+        return problem(400, _NOT_JSON)  # FastAPI says so of what is not even text
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # Starlette names the methods of one route, but there may be more at this path.
         headers = {"Allow": ", ".join(_methods(request))}
@@ -32,11 +36,12 @@ async def _http(request: Request, error: HTTPException) -> Response:
 def _methods(request: Request) -> list[str]:
     asked = {key: request.scope[key] for key in ("type", "path", "root_path", "headers")}
     routes = request.app.routes
-    return [
+    found: list[str] = [
         method
         for method in HTTPMethod
         if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
     ]
+    return [*found, "HEAD"] if "GET" in found else found
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> Response:
@@ -44,7 +49,7 @@ async def _invalid(_request: Request, error: RequestValidationError) -> Response
     if isinstance(error.body, bytes):  # FastAPI parses a body that says that it is JSON
         return problem(415, "The body must be sent as application/json.")
     if errors[0]["type"] == "json_invalid":
-        return problem(400, "The body is not valid JSON.")
+        return problem(400, _NOT_JSON)
     return _invalid_parts(errors)
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from urllib.parse import parse_qsl
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import (
     MISSING,
     BaseModel,
@@ -101,6 +103,29 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
     parameters = create_model(f"List{name}Parameters", __base__=ListParameters, **fields)
     parameters.owned_fields = model.owned_fields
     return parameters
+
+
+def check_query(query: bytes) -> None:
+    """Refuse what FastAPI would accept: of a repeated parameter the last value, and any bytes.
+
+    Raises:
+        RequestValidationError: a parameter is sent twice, or its value is not UTF-8.
+    """
+    details: dict[str, str] = {}
+    names: set[str] = set()
+    text = query.decode("latin-1")
+    for name, value in parse_qsl(text, keep_blank_values=True, encoding="latin-1"):
+        if name in names:
+            details[name] = "Parameter should be sent once"
+        names.add(name)
+        try:
+            value.encode("latin-1").decode()
+        except UnicodeDecodeError:
+            details[name] = "Value should be UTF-8"
+    if details:
+        raise RequestValidationError(
+            [{"type": "query", "loc": ("query", k), "msg": v} for k, v in details.items()]
+        )
 
 
 class Page(BaseModel, Generic[ReadT]):

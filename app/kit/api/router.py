@@ -1,14 +1,23 @@
 """The five generated operations of an owned resource."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from app.kit.api.errors import duplicate
 from app.kit.api.etags import IfMatch, IfNoneMatch, etag, etag_headers, is_current, parse_if_match
-from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
+from app.kit.api.pagination import (
+    ListParameters,
+    Page,
+    check_query,
+    list_parameters,
+    page_schema,
+)
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
 from app.kit.db.errors import DuplicateKeyError
@@ -46,13 +55,41 @@ class OwnedRouter(APIRouter):
         self.schemas = schemas
         self.name = path.strip("/")
         self.description = inspect.getdoc(model) or ""
-        super().__init__(prefix=path, tags=[self.name], responses=error_responses(401, 500, 503))
+        super().__init__(
+            prefix=path,
+            tags=[self.name],
+            responses=error_responses(401, 500, 503),
+            route_class=_route_class(owner),
+        )
         crud = OwnedCRUD(model, schemas.read)
 
         async def owned(request: Request, owner_id: Annotated[str, Depends(owner)]) -> OwnedCRUD:
             return crud.bind(request.state.database, owner_id)
 
         self.owned = owned
+
+
+def _route_class(owner: OwnerDependency) -> type[APIRoute]:
+    """Return the class of routes that answer 401 first, though FastAPI reads the body first."""
+
+    async def nothing() -> None: ...
+
+    identify = APIRoute("/", nothing, dependencies=[Depends(owner)]).get_route_handler()
+
+    class OwnedRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def handle_identified(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except (HTTPException, RequestValidationError):
+                    await identify(request)
+                    raise
+
+            return handle_identified if self.body_field else handle
+
+    return OwnedRoute
 
 
 def owned_crud_router(
@@ -144,8 +181,11 @@ def _add_list(router: OwnedRouter) -> None:
     page = page_schema(f"{router.model.__name__}Page", router.schemas.read)
 
     async def get_page(
-        parameters: ListParameters, owned: Annotated[OwnedCRUD, Depends(router.owned)]
+        request: Request,
+        parameters: ListParameters,
+        owned: Annotated[OwnedCRUD, Depends(router.owned)],
     ) -> Page[Any]:
+        check_query(request.scope["query_string"])
         rows = await owned.get_page(
             sort=parameters.sort,
             limit=parameters.limit + 1,
