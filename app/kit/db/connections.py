@@ -3,11 +3,8 @@
 import asyncio
 import random
 import re
-from asyncio.staggered import staggered_race
 from collections.abc import Callable, Mapping
-from functools import partial
 from hashlib import sha256
-from itertools import count
 from math import inf
 from time import monotonic
 from traceback import clear_frames
@@ -120,6 +117,9 @@ class InterruptibleConnection(AsyncConnection[Any]):
             self.pgconn.finish()
 
 
+Attempt = asyncio.Task[InterruptibleConnection | None]
+
+
 class Connector:
     """Connects to PostgreSQL, however long that takes: the caller sets the limit.
 
@@ -152,11 +152,30 @@ class Connector:
         if monotonic() - self._refused_at > _PAUSE_AFTER_REFUSAL:
             if self._refused_at > -inf:
                 self._refused_at = monotonic()  # one attempt is enough to know
-            attempts = (partial(self._attempt, number) for number in count(self._first))
-            connection, _, _ = await staggered_race(attempts, self._patience)
+            connection = await self._first_to_succeed()
         if connection is None:
             raise OperationalError(self._refusal)
         return connection
+
+    async def _first_to_succeed(self) -> InterruptibleConnection | None:
+        """Return the first connection to be made, or None if the database refuses the login."""
+        ended: set[Attempt] = set()
+        running: set[Attempt] = set()
+        number = self._first
+        try:
+            while True:
+                running.add(asyncio.create_task(self._attempt(number)))
+                ended, running = await asyncio.wait(
+                    running, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                if succeeded := [attempt for attempt in ended if not attempt.exception()]:
+                    ended.remove(succeeded[0])
+                    return succeeded[0].result()
+                number += 1
+        finally:
+            for attempt in ended | running:
+                attempt.cancel()
+                attempt.add_done_callback(_close_unused)  # one may have succeeded all the same
 
     async def _attempt(self, number: int) -> InterruptibleConnection | None:
         """Return a connection, or None if the database refuses the login.
@@ -179,6 +198,12 @@ class Connector:
         self._refused_at = -inf
         self.failure = ""
         return connection
+
+
+def _close_unused(attempt: Attempt) -> None:
+    connection = None if attempt.cancelled() or attempt.exception() else attempt.result()
+    if connection is not None:
+        connection.pgconn.finish()
 
 
 async def _connect(options: Mapping[str, Any]) -> InterruptibleConnection:
