@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import anyio.from_thread
 import pytest
@@ -175,18 +175,17 @@ def test_a_body_is_never_the_next_request(
     )
     hidden %= (PATH, raw.owner.encode(), JSON, len(BODY), BODY)
     framing = [CHUNKED] if in_chunks else [b"Content-Length: %d" % len(hidden)]
-    head = [b"X-User-ID: mallory", JSON, CLOSE, *framing, *upgrade]
-    body = chunks(hidden) if in_chunks else hidden
+    head = raw.request(method, PATH, b"X-User-ID: mallory", JSON, *framing, *upgrade)
+    rest = (chunks(hidden) if in_chunks else hidden) + raw.request(b"GET", PATH, CLOSE)
 
-    for data in (
-        [raw.request(method, PATH, *head, body=body, length=False)],
-        [raw.request(method, PATH, *head), body],
-    ):
-        with closing(raw.connect()) as connection:
-            for part in data:
+    for parts in ([head + rest], [head, rest]):
+        received = b""
+        # After CONNECT nothing is a request: the server closes, even while more is sent.
+        with closing(raw.connect()) as connection, suppress(ConnectionError):
+            for part in parts:
                 connection.sendall(part)
             received = read_to_the_end(connection)
-        assert received.count(b"HTTP/1.1 ") == 1
+        assert received.count(b"HTTP/1.1 ") == 2 or method == b"CONNECT"
 
     assert json.loads(raw.send(raw.request(b"GET", PATH)).body)["items"] == []
 
