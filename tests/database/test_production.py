@@ -45,7 +45,8 @@ SESSION = """
     SELECT 'setting', name FROM pg_settings WHERE source = 'session'
     UNION ALL SELECT 'statement', name FROM pg_prepared_statements
     UNION ALL SELECT 'channel', pg_listening_channels()
-    UNION ALL SELECT 'lock', objid::text FROM pg_locks WHERE locktype = 'advisory'
+    UNION ALL SELECT 'lock', objid::text FROM pg_locks
+        WHERE locktype = 'advisory' AND pid = pg_backend_pid()
     UNION ALL SELECT 'table', relname FROM pg_class WHERE relpersistence = 't'
 """
 """What a client can leave behind for the next one that the pooler gives the connection to."""

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import alembic.command
 import httpx
 import psycopg
 import pytest
@@ -74,7 +76,7 @@ DESCRIBE = """
 """
 
 
-def alembic(url: URL, *arguments: str, folder: Path = ROOT) -> subprocess.Popen[str]:
+def start(url: URL, *arguments: str, folder: Path = ROOT) -> subprocess.Popen[str]:
     """Start Alembic, as ``just migrate`` does."""
     text = url.render_as_string(hide_password=False)
     environment = {**os.environ, "DATABASE_URL": text, "DATABASE_URL_UNPOOLED": text}
@@ -88,9 +90,18 @@ def alembic(url: URL, *arguments: str, folder: Path = ROOT) -> subprocess.Popen[
     )
 
 
-def run(url: URL, *arguments: str) -> str:
-    """Run Alembic to its end, and return what it printed."""
-    process = alembic(url, *arguments)
+def run(url: URL, command: str, *arguments: str) -> None:
+    """Run a command of Alembic in this process, which knows the tables of the tests too."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("DATABASE_URL", "DATABASE_URL_UNPOOLED"):
+            environment.setenv(name, url.render_as_string(hide_password=False))
+        configuration = Config(toml_file="pyproject.toml", stdout=StringIO())
+        getattr(alembic.command, command)(configuration, *arguments)
+
+
+def printed(url: URL, *arguments: str) -> str:
+    """Return what Alembic prints, in a process of its own."""
+    process = start(url, *arguments)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
@@ -120,7 +131,7 @@ def test_up_down_and_up_again_build_what_the_models_say(
     assert description(migrated) == set()
     upgrade(configuration, "head")
     assert description(migrated) == description(modelled)
-    run(migrated, "check")
+    printed(migrated, "check")
 
 
 BEFORE_GUARDS = "a23c46565d87"
@@ -182,7 +193,7 @@ def test_a_check_names_no_partition_and_no_table_of_somebody_else(
         connection.execute("CREATE FOREIGN DATA WRAPPER elsewhere")
         connection.execute("CREATE SERVER elsewhere FOREIGN DATA WRAPPER elsewhere")
         connection.execute("CREATE FOREIGN TABLE theirs (id int) SERVER elsewhere")
-    run(url, "check")
+    printed(url, "check")
 
 
 def test_autogenerate_drops_the_table_of_a_model_that_is_gone_and_no_partition(
@@ -213,7 +224,7 @@ def test_a_check_names_a_table_that_nothing_guards(
     migrate(url.render_as_string(hide_password=False))
     with connect(url) as connection:
         connection.execute(change)
-    process = alembic(url, "check")
+    process = start(url, "check")
     output, _ = process.communicate()
     assert (process.returncode, "('GuardTable', 'task')" in output) == (255, True), output
 
@@ -233,7 +244,7 @@ def test_processes_that_migrate_at_once_wait_for_each_other(make_database: MakeD
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with connect(url) as first:
         first.execute("SELECT pg_advisory_lock(hashtext('alembic'))")
-        processes = [alembic(url, "upgrade", "head") for _ in range(2)]
+        processes = [start(url, "upgrade", "head") for _ in range(2)]
         while first.execute(waiting).fetchone() != (2,):
             assert [process.poll() for process in processes] == [None, None]
         first.execute("SELECT pg_advisory_unlock_all()")
@@ -262,14 +273,14 @@ def test_a_migration_that_waits_for_a_lock_lets_requests_through(
     with connect(url) as reader, connect(url) as request:
         with reader.transaction():
             reader.execute("SELECT FROM task")
-            process = alembic(url, "upgrade", "head")
+            process = start(url, "upgrade", "head")
             wait_for_a_lock(request, "relation", process)
             request.execute("SET statement_timeout = '5s'")  # DATABASE_TIMEOUT, by default
             assert request.execute("SELECT count(*) FROM task").fetchone() == (0,)
 
         output, _ = process.communicate()
     assert process.returncode == 0, output
-    run(url, "check")
+    printed(url, "check")
 
 
 STEPS = {
@@ -301,10 +312,10 @@ def test_steps_for_large_tables_let_writes_through_and_wait_for_those_that_began
     with connect(url) as writer, connect(url) as another:
         with writer.transaction():
             writer.execute(INSERT, ROW)
-            first = alembic(url, "upgrade", "head", folder=copy)
+            first = start(url, "upgrade", "head", folder=copy)
             wait_for_a_lock(another, "virtualxid", first)
             another.execute(INSERT, ROW)
-            second = alembic(url, "upgrade", "head", folder=copy)
+            second = start(url, "upgrade", "head", folder=copy)
             wait_for_a_lock(another, "advisory", second)
 
         outputs = [process.communicate()[0] for process in (first, second)]
@@ -321,10 +332,10 @@ def test_the_migrations_can_be_written_as_sql(make_database: MakeDatabase) -> No
     run(url, "upgrade", "head")
     nowhere = URL.create("postgresql", host="127.0.0.1", port=1)
     with connect(written) as connection:
-        connection.execute(run(nowhere, "upgrade", "head", "--sql"))
+        connection.execute(printed(nowhere, "upgrade", "head", "--sql"))
         assert description(written) == description(url)
-        run(written, "check")
-        connection.execute(run(nowhere, "downgrade", "head:base", "--sql"))
+        printed(written, "check")
+        connection.execute(printed(nowhere, "downgrade", "head:base", "--sql"))
     assert description(written) == set()
 
 
