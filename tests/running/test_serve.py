@@ -228,7 +228,8 @@ def test_a_server_that_is_interrupted_while_it_starts_is_stopped(tmp_path: Path)
     process.terminate()
     process.wait(30)
 
-    assert postgres_of(tmp_path) == []
+    # PostgreSQL removes its pid file, for which pg_ctl waits, shortly before it ends.
+    wait_until(lambda: postgres_of(tmp_path) == [])
 
 
 def test_a_changed_model_is_migrated_once_its_migration_is_written(tmp_path: Path) -> None:
