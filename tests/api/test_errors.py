@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import URL, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 from sqlmodel import SQLModel
 from uuid_utils.compat import uuid7
 
@@ -26,10 +26,9 @@ DOCUMENTED = [
 
 
 @pytest.fixture(scope="module")
-def without_database() -> Iterator[Server]:
-    """A server whose database does not answer: nothing listens on its port."""
-    nowhere = URL.create("postgresql+psycopg", host="127.0.0.1", port=1, database="todo")
-    with serve(nowhere, database_timeout=0.2) as server:
+def without_database(make_database: MakeDatabase) -> Iterator[Server]:
+    """A server whose database is not there, as PostgreSQL says at once."""
+    with serve(make_database().set(database="missing")) as server:
         yield server
 
 

@@ -160,12 +160,12 @@ def test_a_time_limit_of_the_blocks_own_is_no_outage(server: Server, owner: str)
 def test_a_transaction_counts_among_the_connections(server: Server, owner: str) -> None:
     async def both(crud: OwnedCRUD) -> None:
         async with crud.transaction():
-            # The pool of `run` has one connection, and its timeout is five seconds.
+            # The pool of `run` has one connection.
             with pytest.raises(DatabaseUnavailableError):
                 await crud.get_page(sort="created_at", limit=9, filters={})
 
     with pytest.raises(DatabaseUnavailableError):  # it took as long itself
-        run(server, owner, both)
+        run(server, owner, both, timeout=1)
 
 
 def test_an_unexpected_error_in_a_transaction_is_a_500_and_rolled_back(

@@ -18,15 +18,15 @@ def unbound() -> OwnedCRUD:
     return OwnedCRUD(Task, schemas_of(Task).read)
 
 
-def run(server: Server, owner: str, call: Call) -> Any:
-    """Call something with the tasks of an owner."""
+def run(server: Server, owner: str, call: Call, timeout: float = 5) -> Any:
+    """Call something with the tasks of an owner, on a pool of one connection."""
 
     async def connected() -> Any:
         settings = server.app.state.settings
         database = Database(
             settings.database_url,
             pool_size=1,
-            timeout=5,
+            timeout=timeout,
             prepared_statements=settings.prepared_statements,
         )
         try:

@@ -16,7 +16,7 @@ def unowned(statements: Iterable[str]) -> list[str]:
     Each time that such a table is named, other than for one of its columns, there must be a
     condition on its owner, and no OR that could get around the conditions.
     """
-    return [statement for statement in statements if _is_unowned(statement)]
+    return [statement for statement in dict.fromkeys(statements) if _is_unowned(statement)]
 
 
 def _is_unowned(statement: str) -> bool:
