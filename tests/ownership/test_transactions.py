@@ -263,6 +263,20 @@ def test_after_a_rollback_no_statement_runs(server: Server, mine: str, owner: st
     assert not any("SELECT" in statement and "task" in statement for statement in sent.statements)
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_after_text_that_ends_the_transaction_no_statement_runs(
+    server: Server, mine: str, owner: str, end: str
+) -> None:
+    async def work(session: AsyncSession) -> None:
+        await session.execute(text(end))
+        await session.execute(text("SELECT title FROM task"))
+
+    with server.wire.recording() as sent, pytest.raises(DatabaseError, match="has ended"):
+        transact(server, owner, work)
+    assert mine
+    assert not any("title" in statement for statement in sent.statements)
+
+
 def test_a_failure_that_the_block_ignores_is_no_success(
     server: Server, mine: str, owner: str, alice: httpx.Client
 ) -> None:

@@ -48,6 +48,7 @@ class Sessions:
             "postgresql+psycopg://", async_creator=_lend, poolclass=NullPool
         )
         event.listen(self._engine.sync_engine, "begin", _begin)
+        event.listen(self._engine.sync_engine, "before_cursor_execute", _refuse_unguarded)
 
     @asynccontextmanager
     async def guarded(
@@ -99,3 +100,10 @@ def _begin(connection: Connection) -> None:
     lent = connection.connection.dbapi_connection
     assert lent is not None  # noqa: S101 - it has just been connected
     lent.run_async(lambda driver: driver.execute(statement, prepare=False))
+
+
+def _refuse_unguarded(connection: Connection, *_: object) -> None:
+    """Run nothing once text has ended the transaction, and its guard with it."""
+    driver: InterruptibleConnection = connection.connection.driver_connection  # type: ignore[assignment]
+    if driver.info.transaction_status == TransactionStatus.IDLE:
+        raise DatabaseError("the block has ended its transaction: nothing can run after that")
