@@ -15,6 +15,7 @@ from app.kit.db.errors import (
     DatabaseUnavailableError,
     DuplicateKeyError,
     ForeignKeyError,
+    IntegrityError,
     OutOfRangeError,
     StillReferencedError,
     VersionConflictError,
@@ -65,13 +66,22 @@ def duplicate(error: DuplicateKeyError, headers: Mapping[str, str] | None = None
     """Return the problem of a value that must be unique and is there already."""
     fields = " and ".join(error.fields) or "value"  # PostgreSQL need not say of what
     message = f"There is an item with this {fields} already."
-    errors = [{"loc": ("body", field), "msg": message} for field in error.fields]
+    errors = [{"loc": place, "msg": message} for place in _places(error)]
     return problem(409, message, headers=headers, errors=errors)
 
 
 async def _broken_reference(_request: Request, error: ForeignKeyError) -> Response:
     message = "There is nothing with this id."
-    return _invalid_parts([{"loc": ("body", field), "msg": message} for field in error.fields])
+    return _invalid_parts([{"loc": place, "msg": message} for place in _places(error)])
+
+
+def _places(error: IntegrityError) -> list[tuple[str | int, ...]]:
+    """Return where the refused values are in the body."""
+    if error.rows is None:
+        return [("body", field) for field in error.fields]
+    rows = [("body", "items", number) for number in error.rows]
+    # Another request may have changed since what was refused.
+    return [(*row, field) for row in rows for field in error.fields] or [("body", "items")]
 
 
 async def _unfit(_request: Request, error: OutOfRangeError) -> Response:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from fastapi import Header
 from pydantic import StringConstraints, TypeAdapter, WithJsonSchema
 
+from app.kit.models.fields import ENTITY_TAG
 from app.kit.models.schemas import ReadSchema
-from app.kit.models.time import from_microseconds, to_microseconds
+from app.kit.models.time import from_microseconds
 
 Tags = Annotated[
     str, StringConstraints(max_length=1000, pattern=r"^[\t\u0020-\u007e\u0080-\u00ff]*$")
@@ -41,7 +42,7 @@ IfNoneMatch = Annotated[
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
         "description": "The version of the item, for `If-Match` and `If-None-Match`.",
-        "schema": {"type": "string", "pattern": '^"[0-9a-f]{1,15}"$', "maxLength": 17},
+        "schema": {"type": "string", "pattern": ENTITY_TAG, "maxLength": 17},
     },
     "Location": {
         "description": "Where the item is.",
@@ -51,11 +52,6 @@ _HEADERS: dict[str, dict[str, Any]] = {
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
 _GIVEN_OUT = re.compile("[1-9a-f][0-9a-f]{0,14}")
-
-
-def etag(row: ReadSchema) -> str:
-    """Return the strong entity tag of a row."""
-    return f'"{to_microseconds(row.updated_at):x}"'
 
 
 def etag_headers(*headers: str, **more: Any) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def is_current(if_none_match: list[str] | None, row: ReadSchema) -> bool:
     if if_none_match is None:
         return False
     tags = [f'"{tag}"' for _, tag in _listed(if_none_match)]
-    return _value(if_none_match) == "*" or etag(row) in tags
+    return _value(if_none_match) == "*" or row.etag in tags
 
 
 def _listed(lines: list[str]) -> list[tuple[str, str]]:

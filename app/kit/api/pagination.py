@@ -1,33 +1,29 @@
 """Lists, a page at a time: their parameters and their envelope."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import permutations
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
-from urllib.parse import parse_qsl
+from uuid import UUID
 
-from fastapi.exceptions import RequestValidationError
-from pydantic import (
-    MISSING,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictInt,
-    create_model,
-)
+from pydantic import MISSING, BaseModel, BeforeValidator, Field, StrictBool, StrictInt, create_model
 
-from app.kit.api.cursors import Cursor, decode_cursor, encode_cursor
-from app.kit.db.statements import Position
-from app.kit.models.fields import KINDS, StrictType, Text
+from app.kit.api.cursors import cursor_type, decode_cursor, encode_cursor
+from app.kit.api.filters import SelectionParameters, selection_fields
+from app.kit.db.crud import Rows
+from app.kit.db.selects import MOST_COUNTED, Position
+from app.kit.models.fields import KINDS, StrictType
 from app.kit.models.owned import Owned, OwnedField
 from app.kit.models.schemas import ReadSchema
+from app.kit.models.sorting import MOST_SORTED_BY, Sort, parse_sort, reverse_sort
 
 ReadT = TypeVar("ReadT", bound=ReadSchema)
 
+_LARGEST_ID = 2**128 - 1
 
-class ListParameters(BaseModel):
+
+class ListParameters(SelectionParameters):
     """What every list can be asked for. `list_parameters` adds what a model declares."""
-
-    model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
     owned_fields: ClassVar[Mapping[str, OwnedField]]
 
@@ -42,33 +38,22 @@ class ListParameters(BaseModel):
         ),
         BeforeValidator(KINDS[int].from_query),
     ] = 50
-    cursor: Annotated[
-        Cursor | MISSING,
-        Field(description="The `next_cursor` of a page, to go on with the same query."),
-    ] = MISSING
+    cursor: str | MISSING = MISSING
+    total: Annotated[
+        StrictBool,
+        Field(description="Whether to count the items of all pages."),
+        BeforeValidator(KINDS[bool].from_query),
+    ] = False
 
-    @property
-    def filters(self) -> dict[str, Any]:
-        """The values to filter by, by field."""
-        return self.model_dump(exclude={*ListParameters.model_fields, "q"})
+    @cached_property
+    def position(self) -> Position | None:
+        """The position to go on from; None is the beginning."""
+        return None if self.cursor is MISSING else decode_cursor(self.cursor, self.sorted_by)
 
-    @property
-    def search(self) -> str | None:
-        """The text to search for."""
-        return self.model_dump(include={"q"}).get("q")
-
-    @property
-    def after(self) -> Position | None:
-        """The position to start after."""
-        if self.cursor is MISSING:
-            return None
-        return decode_cursor(self.cursor, self.sorted_by[1])
-
-    @property
-    def sorted_by(self) -> tuple[str, StrictType]:
-        """The field that the list is sorted by, and its type."""
-        name = self.sort.removeprefix("-")
-        return name, self.owned_fields[name].type
+    @cached_property
+    def sorted_by(self) -> list[StrictType]:
+        """The types of the fields that the list is sorted by."""
+        return [self.owned_fields[by.field].type for by in parse_sort(self.sort)]
 
 
 def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[ListParameters]:
@@ -79,80 +64,133 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
             is not shown, so that a cursor could not have its value.
     """
     name = model.__name__
-    for field in {*model.sortable} - read_schema.model_fields.keys():
-        raise TypeError(
-            f"{name}.sortable: {field} is not in {read_schema.__name__}, so no page could follow"
-            " another: show it, or leave it out"
-        )
+    for use, sorts in (("sortable", _sorts(model)), ("sortable_unindexed", _free_sorts(model))):
+        for field in {by.field for sort in sorts for by in sort} - read_schema.model_fields.keys():
+            raise TypeError(
+                f"{name}.{use}: {field} is not in {read_schema.__name__}, so no page could follow"
+                " another: show it, or leave it out"
+            )
     for field in {"q", *dir(ListParameters), *ListParameters.model_fields} & {*model.filterable}:
         raise TypeError(f"{name}.filterable: {field} is a parameter of all lists: rename the field")
-    orders = tuple(sign + field for field in model.sortable for sign in ("-", ""))
-    described = Field(description="`-` is for descending order.")
-    fields: dict[str, Any] = {"sort": (Annotated[Literal[orders], described], orders[0])}
-    for field in model.filterable:
-        _, value, kind, *_ = model.owned_fields[field].type
-        value = Annotated[value, BeforeValidator(kind.from_query or str)]
-        described = Field(description=f"Only items with this value of `{field}`.")
-        fields[field] = (Annotated[value | MISSING, described], MISSING)
-    if model.searchable:
-        described = Field(
-            description=f"Only items with this in {' or '.join(model.searchable)}, in any case."
-        )
-        text = Annotated[Text, Field(max_length=200)]
-        fields["q"] = (Annotated[text | MISSING, described], MISSING)
+    described = Field(description="A cursor of a page, to go on from there with the same query.")
+    filters = selection_fields(model)
+    fields: dict[str, Any] = {
+        "sort": _sort_parameter(model),
+        "cursor": (Annotated[cursor_of(model) | MISSING, described], MISSING),
+        **filters,
+    }
     parameters = create_model(f"List{name}Parameters", __base__=ListParameters, **fields)
     parameters.owned_fields = model.owned_fields
+    parameters.filter_names = frozenset(filters) - {"q"}
     return parameters
 
 
-def check_query(query: bytes) -> None:
-    """Refuse what FastAPI would accept: of a repeated parameter the last value, and any bytes.
+def _sorts(model: type[Owned]) -> list[Sort]:
+    """Return the sort orders that an index serves, each in both directions."""
+    sorts: list[Sort] = []
+    for fields in model.sortable or ("created_at",):
+        sort = parse_sort(fields)
+        opposite = reverse_sort(sort)
+        # Of a single field, the largest come first by default.
+        both = [sort, opposite]
+        sorts += sorted(both, key=lambda s: not s[0].descending) if len(sort) == 1 else both
+    return sorts
 
-    Raises:
-        RequestValidationError: a parameter is sent twice, or its value is not UTF-8.
-    """
-    details: dict[str, str] = {}
-    names: set[str] = set()
-    text = query.decode("latin-1")
-    for name, value in parse_qsl(text, keep_blank_values=True, encoding="latin-1"):
-        if name in names:
-            details[name] = "Parameter should be sent once"
-        names.add(name)
-        try:
-            value.encode("latin-1").decode()
-        except UnicodeDecodeError:
-            details[name] = "Value should be UTF-8"
-    if details:
-        raise RequestValidationError(
-            [{"type": "query", "loc": ("query", k), "msg": v} for k, v in details.items()]
-        )
+
+def _free_sorts(model: type[Owned]) -> Iterator[Sort]:
+    """Give the sort orders of fields that may be combined, each field in one direction."""
+    if model.sortable_unindexed:
+        single = [sort[0].field for sort in _sorts(model) if len(sort) == 1]
+        fields = dict.fromkeys((*single, *model.sortable_unindexed))
+        yield from map(parse_sort, permutations(fields, min(MOST_SORTED_BY, len(fields))))
+
+
+def _sort_parameter(model: type[Owned]) -> Any:  # noqa: ANN401 - a field of a Pydantic model
+    orders = [",".join(map(str, sort)) for sort in _sorts(model)]
+    description = "`-` is for descending order."
+    if not model.sortable_unindexed:
+        kind: Any = Literal[tuple(orders)]
+        return (Annotated[kind, Field(description=description)], orders[0])
+    free = "|".join(dict.fromkeys(by.field for sort in _free_sorts(model) for by in sort))
+    others = "".join(f"|{order}" for order in orders if "," in order)
+    pattern = f"^(-?({free})(,-?({free})){{0,{MOST_SORTED_BY - 1}}}{others})$"
+    description += f" Up to {MOST_SORTED_BY} of {free.replace('|', ', ')}, as `{orders[0]}`."
+    longest = max(map(len, [*orders, *free.split("|")])) * MOST_SORTED_BY + 2 * MOST_SORTED_BY
+    kind = Annotated[str, Field(pattern=pattern, max_length=longest, description=description)]
+    return (kind, orders[0])
+
+
+def cursor_of(model: type[Owned]) -> Any:  # noqa: ANN401 - an annotation
+    """Return the type of the cursors of a model's lists."""
+    sorts = [*_sorts(model), *_free_sorts(model)]
+    return cursor_type([[model.owned_fields[by.field].type for by in sort] for sort in sorts])
 
 
 class Page(BaseModel, Generic[ReadT]):
     """A page of a list."""
 
     items: Annotated[list[ReadT], Field(max_length=100)]
-    next_cursor: Annotated[
-        Cursor | None, Field(description="Where the next page starts. Null on the last page.")
+    next_cursor: str | None
+    previous_cursor: str | None
+    total: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MOST_COUNTED,
+            description=f"How many items all pages have, counted up to {MOST_COUNTED:,}. Null if"
+            " `total` was not asked for.",
+            json_schema_extra={"format": "int32"},
+        ),
     ]
 
     @classmethod
-    def of(cls, rows: list[ReadT], parameters: ListParameters) -> Self:
+    def of(cls, rows: Rows, parameters: ListParameters) -> Self:
         """Return the page that was asked for.
 
         Args:
-            rows: the rows of the page, and one more if another page follows.
+            rows: the rows of the page, and one more if another page follows in its direction.
             parameters: what was asked for.
         """
-        items = rows[: parameters.limit]
-        next_cursor = None
-        if len(rows) > len(items):
-            name, type_ = parameters.sorted_by
-            position = Position(getattr(items[-1], name), items[-1].id)
-            next_cursor = encode_cursor(position, type_)
-        return cls.model_construct(items=items, next_cursor=next_cursor)
+        position, limit = parameters.position, parameters.limit
+        backwards = position is not None and position.backwards
+        items = rows[-limit:] if backwards else rows[:limit]
+        sort, types = parse_sort(parameters.sort), parameters.sorted_by
+
+        def cursor(item: ReadSchema, *, backwards: bool) -> str:
+            values = tuple([getattr(item, by.field) for by in sort])
+            return encode_cursor(Position(values, item.id, backwards), types)
+
+        following = preceding = None
+        if items:
+            more = len(rows) > limit
+            following = cursor(items[-1], backwards=False) if more or backwards else None
+            is_preceded = more if backwards else position is not None
+            preceding = cursor(items[0], backwards=True) if is_preceded else None
+        elif position:
+            back = encode_cursor(_turned(position, sort), types)
+            following, preceding = (back, None) if backwards else (None, back)
+        return cls.model_construct(
+            items=items, next_cursor=following, previous_cursor=preceding, total=rows.total
+        )
 
 
-def page_schema(name: str, read_schema: type[ReadT]) -> type[Page[ReadT]]:
-    """The schema of a page of ``read_schema``, under the name that clients see."""
-    return create_model(name, __base__=Page[read_schema])  # type: ignore[valid-type]
+def _turned(position: Position, sort: Sort) -> Position:
+    """Return the way back from a page without items, the row that it was next to included."""
+    step = 1 if sort[-1].descending == position.backwards else -1
+    beyond = UUID(int=min(max(position.id.int + step, 0), _LARGEST_ID))
+    return Position(position.values, beyond, not position.backwards)
+
+
+def page_schema(model: type[Owned], read_schema: type[ReadT]) -> type[Page[ReadT]]:
+    """Return the schema of a page, under the name that clients see."""
+    cursor = cursor_of(model) | None
+    following, preceding = (
+        Field(description=f"Where the {which} page starts. Null on the {end} page.")
+        for which, end in (("next", "last"), ("previous", "first"))
+    )
+    return create_model(
+        f"{model.__name__}Page",
+        __base__=Page[read_schema],  # type: ignore[valid-type]
+        next_cursor=(Annotated[cursor, following], ...),
+        previous_cursor=(Annotated[cursor, preceding], ...),
+    )

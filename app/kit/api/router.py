@@ -1,4 +1,4 @@
-"""The five generated operations of an owned resource."""
+"""The generated operations of an owned resource, on one item and on many."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
@@ -9,15 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from app.kit.api.batches import LARGEST_BATCH, Batch, Count, Items, batch_schemas
 from app.kit.api.errors import duplicate
-from app.kit.api.etags import IfMatch, IfNoneMatch, etag, etag_headers, is_current, parse_if_match
-from app.kit.api.pagination import (
-    ListParameters,
-    Page,
-    check_query,
-    list_parameters,
-    page_schema,
-)
+from app.kit.api.etags import IfMatch, IfNoneMatch, etag_headers, is_current, parse_if_match
+from app.kit.api.filters import SomeParameters, check_query, some_parameters
+from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
 from app.kit.db.errors import DuplicateKeyError
@@ -45,6 +41,7 @@ class OwnedRouter(APIRouter):
         model: the table.
         schemas: what clients send and see.
         name: what the resource is called, and the tag of its operations.
+        plural: the same in an operationId.
         description: what it is, as its model says.
     """
 
@@ -54,6 +51,7 @@ class OwnedRouter(APIRouter):
         self.model = model
         self.schemas = schemas
         self.name = path.strip("/")
+        self.plural = self.name.title().replace("-", "")
         self.description = inspect.getdoc(model) or ""
         super().__init__(
             prefix=path,
@@ -103,6 +101,8 @@ def owned_crud_router(
 ) -> OwnedRouter:
     """Return a router with the operations create, list, get, update and delete.
 
+    Each but get and list is also there for many items at once.
+
     Args:
         model: the table. The schemas are derived from it, unless they are given.
         owner: the dependency that returns the id of the caller.
@@ -118,11 +118,11 @@ def owned_crud_router(
         raise TypeError(f"{model.__name__} has no owner: derive it from Owned")
     schemas = schemas_of(model, create_schema, update_schema, read_schema)
     router = OwnedRouter(model, schemas, owner, path)
-    _add_create(router)
-    _add_list(router)
-    _add_get(router)
-    _add_update(router)
-    _add_delete(router)
+    for add in (
+        _add_create, _add_list, _add_update_many, _add_delete_many, _add_create_many,
+        _add_get, _add_update, _add_delete,
+    ):  # fmt: skip
+        add(router)
     return router
 
 
@@ -136,7 +136,7 @@ def or_404(row: ReadSchema | None) -> ReadSchema:
 def with_etag(row: ReadSchema | None, response: Response) -> ReadSchema:
     """Return a row, and give the response its entity tag, or answer 404."""
     item = or_404(row)
-    response.headers["ETag"] = etag(item)
+    response.headers["ETag"] = item.etag
     return item
 
 
@@ -174,11 +174,11 @@ def _add_create(router: OwnedRouter) -> None:
 
 
 def _whereabouts(row: ReadSchema, request: Request) -> dict[str, str]:
-    return {"ETag": etag(row), "Location": f"{request.url.path}/{row.id}"}
+    return {"ETag": row.etag, "Location": f"{request.url.path}/{row.id}"}
 
 
 def _add_list(router: OwnedRouter) -> None:
-    page = page_schema(f"{router.model.__name__}Page", router.schemas.read)
+    page = page_schema(router.model, router.schemas.read)
 
     async def get_page(
         request: Request,
@@ -191,7 +191,8 @@ def _add_list(router: OwnedRouter) -> None:
             limit=parameters.limit + 1,
             filters=parameters.filters,
             search=parameters.search,
-            after=parameters.after,
+            position=parameters.position,
+            total=parameters.total,
         )
         return page.of(rows, parameters)
 
@@ -201,12 +202,100 @@ def _add_list(router: OwnedRouter) -> None:
         "",
         get_page,
         methods=["GET"],
-        operation_id=f"list{router.name.title().replace('-', '')}",
+        operation_id=f"list{router.plural}",
         summary=f"List {router.name}",
         description=f"Show the caller's {router.name}, a page at a time.",
         response_model=page,
         responses=error_responses(422),
     )
+
+
+def _add_update_many(router: OwnedRouter) -> None:
+    async def update_many(
+        request: Request,
+        parameters: SomeParameters,
+        item: UpdateSchema,
+        owned: Annotated[OwnedCRUD, Depends(router.owned)],
+    ) -> Count:
+        check_query(request.scope["query_string"])
+        count = await owned.update_many(
+            item.model_dump(), filters=parameters.filters, search=parameters.search
+        )
+        return Count(count=count)
+
+    update_many.__annotations__ |= {
+        "parameters": Annotated[some_parameters(router.model), Query()],
+        "item": router.schemas.update,
+    }
+    taken = [409] if router.model.unique else []
+    router.add_api_route(
+        "",
+        update_many,
+        methods=["PATCH"],
+        operation_id=f"update{_several(router)}",
+        summary=f"Update {router.name}",
+        description=f"Change the given fields of all of the caller's {router.name} that match each"
+        " filter, of which one at least is needed. All are changed, or none.",
+        responses=error_responses(400, *taken, 413, 415, 422),
+    )
+
+
+def _add_delete_many(router: OwnedRouter) -> None:
+    async def delete_many(
+        request: Request,
+        parameters: SomeParameters,
+        owned: Annotated[OwnedCRUD, Depends(router.owned)],
+    ) -> Count:
+        check_query(request.scope["query_string"])
+        count = await owned.delete_many(filters=parameters.filters, search=parameters.search)
+        return Count(count=count)
+
+    parameters = some_parameters(router.model)
+    delete_many.__annotations__["parameters"] = Annotated[parameters, Query()]
+    router.add_api_route(
+        "",
+        delete_many,
+        methods=["DELETE"],
+        operation_id=f"delete{_several(router)}",
+        summary=f"Delete {router.name}",
+        description=f"Remove all of the caller's {router.name} that match each filter, of which one"
+        " at least is needed. All are removed, or none.",
+        responses=error_responses(*_referred_to(router), 422),
+    )
+
+
+def _add_create_many(router: OwnedRouter) -> None:
+    batch_schema, items_schema = batch_schemas(router.model, router.schemas)
+
+    async def create_many(
+        batch: Batch, owned: Annotated[OwnedCRUD, Depends(router.owned)]
+    ) -> Items:
+        rows = await owned.create_many([item.model_dump() for item in batch.items])
+        return Items.model_construct(items=rows)
+
+    create_many.__annotations__["batch"] = batch_schema
+    router.add_api_route(
+        "/batch",
+        create_many,
+        methods=["POST"],
+        operation_id=f"create{_several(router)}",
+        summary=f"Create {router.name}",
+        description=f"Store up to {LARGEST_BATCH} {router.name} that belong to the caller, all or"
+        " none. The answer has them in the same order.",
+        status_code=201,
+        response_model=items_schema,
+        responses=error_responses(400, 409, 413, 415, 422),
+    )
+
+
+def _several(router: OwnedRouter) -> str:
+    """Return what an operationId for many items ends with, unlike that for one."""
+    return f"{'Many' * (router.plural == router.model.__name__)}{router.plural}"
+
+
+def _referred_to(router: OwnedRouter) -> list[int]:
+    table = router.model.__table__  # type: ignore[attr-defined]
+    return [409] if is_referred_to(table) else []
 
 
 def _add_get(router: OwnedRouter) -> None:
@@ -266,8 +355,6 @@ def _add_delete(router: OwnedRouter) -> None:
     ) -> None:
         or_404(await owned.delete(id_, parse_if_match(if_match)))
 
-    table = router.model.__table__  # type: ignore[attr-defined]
-    referred_to = [409] if is_referred_to(table) else []
     router.add_api_route(
         "/{id}",
         delete,
@@ -277,5 +364,5 @@ def _add_delete(router: OwnedRouter) -> None:
         description=f"Remove one of the caller's {router.name} for good.",
         status_code=204,
         response_class=Response,  # without a media type, as it has no body
-        responses=error_responses(404, *referred_to, 412, 422),
+        responses=error_responses(404, *_referred_to(router), 412, 422),
     )

@@ -1,6 +1,6 @@
 """The rows of one owner: one statement an operation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastcrud import AccessDenied
 from pydantic import TypeAdapter, create_model
+from sqlalchemy import Table
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from app.kit.db.compiled import Row
@@ -16,15 +17,29 @@ from app.kit.db.database import Database
 from app.kit.db.errors import (
     DuplicateKeyError,
     ForeignKeyError,
+    IntegrityError,
     StillReferencedError,
     VersionConflictError,
 )
-from app.kit.db.statements import THERE, Position, Query, Statements, Versions
+from app.kit.db.selects import NO_FILTERS, TOTAL, Filters, Position, Selection
+from app.kit.db.statements import COUNT, THERE, Query, Statements, Versions
+from app.kit.models.constraints import referred_table
 from app.kit.models.owned import Owned, new_id, own_fields
 from app.kit.models.schemas import ReadSchema
-from app.kit.models.time import creation_time
+from app.kit.models.sorting import parse_sort, reverse_sort
+from app.kit.models.time import creation_time, entity_tag
 
 _NOT_GIVEN = frozenset({"owner_id", "created_at", "updated_at"})
+
+
+class Rows(list[ReadSchema]):
+    """Rows of a sorted list, in its order.
+
+    Attributes:
+        total: how many rows the whole list has, if that was asked for; `MOST_COUNTED` at most.
+    """
+
+    total: int | None = None
 
 
 class OwnedCRUD:
@@ -90,20 +105,33 @@ class OwnedCRUD:
             ForeignKeyError: the owner has no row that a field refers to.
             OutOfRangeError: a value does not fit its column.
         """
-        if refused := _NOT_GIVEN & values.keys():
-            raise AccessDenied("create", self.model, columns=sorted(refused), reason="columns")
-        id_ = values.get("id") or new_id()
-        created_at = creation_time(id_)
-        # A chosen id can be used again once the row is deleted, and then needs another entity tag.
-        updated_at = datetime.now(UTC) if "id" in values else created_at
-        row = {field: make() for field, make in self._defaults.items() if field not in values}
-        row |= {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
+        row = self._row(values)
         try:
             return self._read(await self._rows(self._statements.create(row)))[0]
         except DuplicateKeyError as error:
             if error.fields == ["id"]:
-                error.existing = await self.get(id_)
+                error.existing = await self.get(row["id"])
             raise
+
+    async def create_many(self, items: Sequence[Mapping[str, Any]]) -> list[ReadSchema]:
+        """Insert rows, all or none, and return them in the same order.
+
+        Args:
+            items: the values of each row, as for `create`.
+
+        Raises:
+            AccessDenied: a value is not for its owner to choose.
+            DuplicateKeyError, ForeignKeyError: as for `create`. It says of which rows.
+            OutOfRangeError: a value does not fit its column.
+        """
+        rows = [self._row(values) for values in items]
+        try:
+            created = self._read(await self._rows(self._statements.create_many(rows)))
+        except IntegrityError as error:
+            error.rows = await self._refused(rows, error)
+            raise
+        by_id = {row.id: row for row in created}
+        return [by_id[row["id"]] for row in rows]
 
     async def get(self, id_: UUID) -> ReadSchema | None:
         """Return a row, or None: another owner's row is no row."""
@@ -113,25 +141,37 @@ class OwnedCRUD:
     async def get_page(
         self,
         *,
-        sort: str,
+        sort: str = "-created_at",
         limit: int,
-        filters: Mapping[str, Any],
+        filters: Filters = NO_FILTERS,
         search: str | None = None,
-        after: Position | None = None,
-    ) -> list[ReadSchema]:
-        """Return the first rows of a sorted list, or those after a position.
+        position: Position | None = None,
+        total: bool = False,
+    ) -> Rows:
+        """Return the first rows of a sorted list, or those next to a position.
 
         Args:
-            sort: a sortable field of the model, with ``-`` before it for descending order.
+            sort: up to three fields, as ``priority,-due``; ``-`` is for descending order.
             limit: the most rows to return.
-            filters: values that filterable fields must equal, by field.
+            filters: which rows the list has, by FastCRUD's names: ``weight``, ``due__gte``,
+                ``id__in`` and ``tags__contains`` with a list, ``due__is`` and ``due__is_not``
+                with None.
             search: what a searchable field must contain, in upper or lower case.
-            after: the position to start after; None starts at the first row.
+            position: the row to go on from, in its direction; None is the beginning.
+            total: whether to count the rows of the whole list.
         """
+        backwards = position is not None and position.backwards
+        order = reverse_sort(parse_sort(sort)) if backwards else parse_sort(sort)
         page = self._statements.get_page(
-            sort=sort, limit=limit, filters=filters, search=search, after=after
+            Selection(filters, search), sort=order, limit=limit, after=position, total=total
         )
-        return self._read(await self._rows(page, repeatable=True))
+        found = await self._rows(page, repeatable=True)
+        rows = Rows(self._read([row for row in found if row["id"]]))
+        if total:
+            rows.total = found[0][TOTAL]
+        if backwards:
+            rows.reverse()
+        return rows
 
     async def update(
         self, id_: UUID, changes: Mapping[str, Any], versions: Versions | None = None
@@ -175,6 +215,84 @@ class OwnedCRUD:
         except ForeignKeyError as error:
             raise StillReferencedError from error
 
+    async def update_many(
+        self,
+        changes: Mapping[str, Any],
+        *,
+        filters: Filters = NO_FILTERS,
+        search: str | None = None,
+    ) -> int:
+        """Change all rows that are found, and return how many.
+
+        Args:
+            changes: as for `update`. Without any no row is changed.
+            filters: which rows, as for `get_page`.
+            search: which rows, as for `get_page`.
+
+        Raises:
+            AccessDenied, DuplicateKeyError, ForeignKeyError, OutOfRangeError, OwnerMissingError: as
+                for `update`; no row was changed.
+        """
+        selection = Selection(filters, search)
+        if not changes:
+            return 0
+        return await self._count(self._statements.update_many(selection, changes))
+
+    async def delete_many(self, *, filters: Filters = NO_FILTERS, search: str | None = None) -> int:
+        """Delete all rows that are found, and return how many.
+
+        Args:
+            filters: which rows, as for `get_page`.
+            search: which rows, as for `get_page`.
+
+        Raises:
+            StillReferencedError: another row refers to one of them; none was deleted.
+        """
+        try:
+            return await self._count(self._statements.delete_many(Selection(filters, search)))
+        except ForeignKeyError as error:
+            raise StillReferencedError from error
+
+    def _row(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of all fields of a new row."""
+        if refused := _NOT_GIVEN & values.keys():
+            raise AccessDenied("create", self.model, columns=sorted(refused), reason="columns")
+        id_ = values.get("id") or new_id()
+        created_at = creation_time(id_)
+        # A chosen id can be used again once the row is deleted, and then needs another entity tag.
+        updated_at = datetime.now(UTC) if "id" in values else created_at
+        row = {field: make() for field, make in self._defaults.items() if field not in values}
+        return row | {**values, "id": id_, "created_at": created_at, "updated_at": updated_at}
+
+    async def _refused(self, rows: list[dict[str, Any]], error: IntegrityError) -> list[int]:
+        """Return the numbers of the new rows that have the refused values.
+
+        It asks once more, and only after an error: PostgreSQL names no row, and no value where a
+        policy could hide it.
+        """
+        sent = [tuple([row[field] for field in error.fields]) for row in rows]
+        table: Table = self.model.__table__  # type: ignore[attr-defined]
+        if not isinstance(error, ForeignKeyError):
+            there = await self._existing(table, error.fields, sent)
+            return [n for n, key in enumerate(sent) if key in there or key in sent[:n]]
+        other = referred_table(table, error.fields)
+        there = await self._existing(other, ["id"], sent)
+        if other is table:
+            there |= {(row["id"],) for row in rows}
+        return [n for n, key in enumerate(sent) if key != (None,) and key not in there]
+
+    async def _existing(
+        self, table: Table, fields: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    ) -> set[tuple[Any, ...]]:
+        values = {name: [key[n] for key in keys] for n, name in enumerate(fields)}
+        rows = await self._rows(self._statements.existing(table, values))
+        return {tuple(row.values()) for row in rows}
+
+    async def _count(self, query: Query) -> int:
+        (row,) = await self._rows(query)
+        count: int = row[COUNT]
+        return count
+
     async def _write(self, query: Query) -> ReadSchema | None:
         rows = await self._rows(query)
         if not rows or rows[0]["id"] is None:
@@ -206,4 +324,11 @@ def _reader(schema: type[ReadSchema]) -> Callable[[list[Row]], list[ReadSchema]]
     unchecked = create_model(  # type: ignore[call-overload]
         schema.__name__, __base__=schema, __cls_kwargs__={"is_strict": False}, **anything
     )
-    return TypeAdapter(list[unchecked]).validate_python  # type: ignore[valid-type]
+    validate = TypeAdapter(list[unchecked]).validate_python  # type: ignore[valid-type]
+
+    def read(rows: list[Row]) -> list[ReadSchema]:
+        for row in rows:
+            row["etag"] = entity_tag(row["updated_at"])
+        return validate(rows)
+
+    return read

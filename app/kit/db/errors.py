@@ -47,7 +47,10 @@ class IntegrityError(Exception):
 
     Attributes:
         fields: those of the key, but for the owner.
+        rows: the numbers of the rows, if there were several.
     """
+
+    rows: Sequence[int] | None = None
 
     def __init__(self, fields: Sequence[str]) -> None:
         super().__init__(*fields)

@@ -113,6 +113,13 @@ def add_foreign_key(table: Table, field: str, reference: References) -> None:
     Index(None, *columns, table.c.id)
 
 
+def referred_table(table: Table, fields: Iterable[str]) -> Table:
+    """Return the table that a foreign key of these fields refers to."""
+    columns = {"owner_id", *fields}
+    keys = (k for k in table.foreign_key_constraints if {*k.columns.keys()} == columns)
+    return next(keys).referred_table
+
+
 def is_referred_to(table: Table) -> bool:
     """Tell whether rows of other tables may keep a row of this one from being deleted."""
     return any(
@@ -131,19 +138,25 @@ def refuse_long_keys(schemas: dict[str, Schema]) -> None:
     Raises:
         TypeError: together they may be longer than what PostgreSQL indexes.
     """
-    lengths = {name: _longest(schema) for name, schema in schemas.items()}
+    lengths = {
+        name: longest_text(schema)
+        for name, schema in schemas.items()
+        if not {"format", "enum", "const"} & schema.keys()
+    }
     if sum(lengths.values()) > _LONGEST_INDEXED:
         names = ", ".join(name for name, length in lengths.items() if length)
         raise TypeError(
-            f"{names}: an index holds {_LONGEST_INDEXED} characters in all, so text that is unique"
-            " or filtered by needs a smaller max_length"
+            f"{names}: an index holds {_LONGEST_INDEXED} characters in all, so text that is unique,"
+            " sorted or filtered by needs a smaller max_length"
         )
 
 
-def _longest(schema: Schema) -> float:
-    """The most characters of what is stored as text, members of an enumeration apart."""
-    if schema.get("type") != "string" or {"format", "enum", "const"} & schema.keys():
+def longest_text(schema: Schema) -> float:
+    """Return the most characters of what is stored as text."""
+    if schema.get("type") != "string":
         return 0
+    if members := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return max(map(len, members))
     longest: float = schema.get("maxLength", inf)
     return longest
 

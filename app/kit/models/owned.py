@@ -24,7 +24,7 @@ from app.kit.models.constraints import (
     refuse_unsafe,
 )
 from app.kit.models.fields import KINDS, Id, OwnerId, StrictType, Time, strict_type
-from app.kit.models.sorting import sort_key
+from app.kit.models.sorting import Sort, parse_sort, sort_columns, sort_key
 from app.kit.models.time import creation_time, later_version
 
 SQLModel.metadata.naming_convention = NAMING_CONVENTION
@@ -33,9 +33,10 @@ OWNER_SETTING = "app.owner"
 """The setting of PostgreSQL that names the owner in a transaction."""
 
 _UNFIT = {
-    "filterable": "of a type that no query string has: leave it out",
+    "filterable": "of a type that lists are not filtered by: leave it out",
     "searchable": "no text: name text",
-    "sortable": "no time, date or integer: name one of these",
+    "sortable": "of a type that has no order: leave it out",
+    "sortable_unindexed": "of a type that has no order: leave it out",
     "not_in_create": "required, and nothing else could give its value: give it a default",
 }
 _NAMING = (*_UNFIT, "unique", "not_in_update", "not_in_read")
@@ -78,8 +79,12 @@ class Owned(SQLModel):
 
     - ``filterable``: lists are filtered by them.
     - ``searchable``: lists are searched in them (text).
-    - ``sortable``: lists are sorted by them (times, dates and integers; null is the largest
-      value). A sort order costs an index, which filters make wider.
+    - ``sortable``: lists are sorted by them, or by a tuple of them, as ``("priority", "-due")``,
+      and in the opposite order (null is the largest value; text is sorted by its code points, A as
+      a). Each costs an index, which filters make wider.
+    - ``sortable_unindexed``: lists are sorted by up to three of them and of the single fields of
+      ``sortable``, in any combination. Each time PostgreSQL sorts all of the owner's rows that the
+      filters find.
     - ``unique``: no other row of the owner has the same value. A tuple of fields is unique as a
       whole.
     - ``not_in_create``, ``not_in_update``, ``not_in_read``: left out of these schemas.
@@ -90,7 +95,8 @@ class Owned(SQLModel):
 
     filterable: ClassVar[tuple[str, ...]] = ()
     searchable: ClassVar[tuple[str, ...]] = ()
-    sortable: ClassVar[tuple[str, ...]] = ("created_at", "updated_at")
+    sortable: ClassVar[tuple[str | tuple[str, ...], ...]] = ("created_at", "updated_at")
+    sortable_unindexed: ClassVar[tuple[str, ...]] = ()
     unique: ClassVar[tuple[str | tuple[str, ...], ...]] = ()
     not_in_create: ClassVar[tuple[str, ...]] = ()
     not_in_update: ClassVar[tuple[str, ...]] = ()
@@ -107,7 +113,9 @@ class Owned(SQLModel):
         """Refuse fields that would hide a part of the machinery."""
         super().__init_subclass__(**arguments)
         for name in get_annotations(cls):
-            if name in Owned.model_fields or (hasattr(Owned, name) and name not in _NAMING):
+            if name in {*Owned.model_fields, "etag"} or (
+                hasattr(Owned, name) and name not in _NAMING
+            ):
                 raise TypeError(f"{cls.__name__}.{name}: Owned has this name: rename the field")
 
     @classmethod
@@ -162,15 +170,17 @@ def _refuse_unfit_names(model: type[Owned]) -> None:
     """Refuse class variables that name what is no field, or one of an unfit kind."""
     fields = model.owned_fields
     named = {use: _flat(getattr(model, use)) for use in _NAMING}
+    named["sortable"] = [name.removeprefix("-") for name in named["sortable"]]
     for use, names in named.items():
         for name in names:
             if name not in fields:
                 known = ", ".join(fields)
                 raise TypeError(f'{model.__name__}.{use}: "{name}" is no field: use one of {known}')
     unfit: dict[str, Callable[[OwnedField], bool]] = {
-        "filterable": lambda field: field.type.kind.from_query is None,
+        "filterable": lambda field: not field.type.kind.operators,
         "searchable": lambda field: field.type.kind is not KINDS[str],
         "sortable": lambda field: field.type.kind.ordering is None,
+        "sortable_unindexed": lambda field: field.type.kind.ordering is None,
         "not_in_create": lambda field: not field.has_default,
     }
     for use, is_unfit in unfit.items():
@@ -224,26 +234,33 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
     table.c.updated_at.onupdate = ColumnDefault(later_version(table), for_update=True)
     schemas = {name: field.type.schema for name, field in model.owned_fields.items()}
     try:
-        refuse_long_keys(
-            {name: schemas[name] for name in _flat((*model.unique, *model.filterable))}
-        )
+        sorts = [parse_sort(fields) for fields in model.sortable]
+        for names in (*model.unique, *model.sortable_unindexed):
+            refuse_long_keys({name: schemas[name] for name in _flat([names])})
+        for sort in sorts:
+            indexed = {*(by.field for by in sort), *model.filterable}
+            refuse_long_keys({name: schemas[name] for name in indexed})
         for name, field in model.owned_fields.items():
             add_checks(table, name, field.type.schema)
             if field.type.references:
                 add_foreign_key(table, name, field.type.references)
         for names in model.unique:
             add_unique(table, (names,) if isinstance(names, str) else names)
-        for name in model.sortable:
-            _index_order(table, model, name)
+        for sort in sorts:
+            _index_sort(table, model, sort)
         refuse_unsafe(table)
     except TypeError as error:
         raise TypeError(f"{model.__name__}: {error}") from None
 
 
-def _index_order(table: Table, model: type[Owned], name: str) -> None:
+def _index_sort(table: Table, model: type[Owned], sort: Sort) -> None:
     """Index a sort order. What lists are filtered by is in it, so that no other row is read."""
+    keys = []
+    for name, descending in sort_columns(sort):
+        key = sort_key(table.c[name], model.owned_fields[name].type)
+        keys.append(key.desc() if descending else key)
+    named = [by.field for by in sort]
+    filters = [table.c[name] for name in model.filterable if name not in {*named, "id"}]
     # To sort by creation is to sort by id, and without a filter the primary key will do for that.
-    key = [] if name == "created_at" else [sort_key(table.c[name], model.owned_fields[name].type)]
-    columns = [*key, table.c.id, *(table.c[field] for field in model.filterable if field != name)]
-    if len(columns) > 1:
-        Index(f"ix_{table.name}_by_{name}", table.c.owner_id, *columns)
+    if len(keys) > 1 or filters:
+        Index(f"ix_{table.name}_by_{'_'.join(named)}", table.c.owner_id, *keys, *filters)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, create_model, model_validator
 
-from app.kit.models.fields import Id, NewId, Time, strict_type
+from app.kit.models.fields import ENTITY_TAG, Id, NewId, Time, strict_type
 from app.kit.models.owned import Owned, OwnedField, own_fields
 
 
@@ -99,6 +99,15 @@ class ReadSchema(Schema):
     id: Annotated[Id, Field(description="A UUIDv7: the order of ids is that of creation.")]
     created_at: Annotated[Time, Field(description="When the id was made.")]
     updated_at: Annotated[Time, Field(description="When it was last changed.")]
+    etag: Annotated[
+        str,
+        Field(
+            max_length=17,
+            pattern=ENTITY_TAG,
+            description="Its version, for `If-Match`, as in the header `ETag`.",
+            examples=['"660d99fc89b70"'],
+        ),
+    ]
 
     if TYPE_CHECKING:
 
@@ -126,7 +135,7 @@ def schemas_of(
     """
     schemas = Schemas(create or _create(model), update or _update(model), read or _read(model))
     for schema in schemas:
-        for name in schema.model_fields.keys() - model.owned_fields.keys():
+        for name in schema.model_fields.keys() - {*model.owned_fields, "etag"}:
             raise TypeError(
                 f"{schema.__name__}.{name}: {model.__name__} has no such field, so its value would"
                 f" be lost: declare it in {model.__name__}, or leave it out here"

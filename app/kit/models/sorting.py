@@ -1,10 +1,58 @@
 """What rows are sorted by. Null is the largest value."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, literal_column
 
 from app.kit.models.fields import StrictType
+
+MOST_SORTED_BY = 3
+
+
+class SortedBy(NamedTuple):
+    """A field that a list is sorted by, and in which direction."""
+
+    field: str
+    descending: bool
+
+    @property
+    def reverse(self) -> "SortedBy":
+        """The same in the other direction."""
+        return SortedBy(self.field, not self.descending)
+
+    def __str__(self) -> str:
+        return f"{'-' * self.descending}{self.field}"
+
+
+Sort = tuple[SortedBy, ...]
+"""What a list is sorted by; rows with the same values are sorted by their ids."""
+
+
+def parse_sort(fields: str | Iterable[str]) -> Sort:
+    """Return what ``priority,-due``, or a tuple of such fields, stands for.
+
+    What cannot change the order is left out: a field that is named again, and all that follows
+    ``created_at``, the order of the ids.
+    """
+    found: dict[str, SortedBy] = {}
+    for name in fields.split(",") if isinstance(fields, str) else fields:
+        if "created_at" not in found:
+            field = name.removeprefix("-")
+            found.setdefault(field, SortedBy(field, name.startswith("-")))
+    return tuple(found.values())
+
+
+def reverse_sort(sort: Sort) -> Sort:
+    """Return the opposite order."""
+    return tuple(by.reverse for by in sort)
+
+
+def sort_columns(sort: Sort) -> Sort:
+    """Return the columns that rows are sorted by, the id as the last one."""
+    *others, last = sort
+    # The order of creation is the order of the primary key.
+    return (*(sort if last.field != "created_at" else others), SortedBy("id", last.descending))
 
 
 def sort_key(value: ColumnElement[Any], type_: StrictType) -> ColumnElement[Any]:
@@ -14,6 +62,8 @@ def sort_key(value: ColumnElement[Any], type_: StrictType) -> ColumnElement[Any]
     in the text of the statement, and reads the same in any time zone: or else PostgreSQL would not
     find the index, and Alembic would see another one.
     """
-    if type_.kind.ordering is None or not type_.is_nullable:
+    ordering = type_.kind.ordering
+    if ordering is None:
         return value
-    return func.coalesce(value, literal_column(type_.kind.ordering.largest))
+    key = ordering.key(value)
+    return func.coalesce(key, literal_column(ordering.largest)) if type_.is_nullable else key

@@ -27,6 +27,17 @@ def creation_time(id_: UUID) -> datetime:
     return from_microseconds((id_.int >> 80) * 1000)
 
 
+def entity_tag(updated_at: datetime) -> str:
+    """Return the strong entity tag (RFC 9110, 8.8.3) of a row, by the time of its last change."""
+    return f'"{to_microseconds(updated_at):x}"'
+
+
+def ids_made_at(time: datetime) -> tuple[UUID, UUID]:
+    """Return the least and the greatest of the ids that are made within the same millisecond."""
+    milliseconds = max(to_microseconds(time) // 1000, 0)
+    return UUID(int=milliseconds << 80), UUID(int=(milliseconds + 1 << 80) - 1)
+
+
 def later_version(table: Table) -> ColumnElement[datetime]:
     """Return the next ``updated_at`` of a row: later, even if the clock stands still or goes back.
 
