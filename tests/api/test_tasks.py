@@ -23,7 +23,8 @@ def test_a_create_returns_every_field_and_where_the_task_is(alice: httpx.Client)
     task = response.json()
     assert response.status_code == 201
     assert response.headers["location"] == f"{TASKS}/{task['id']}"
-    assert list(task) == ["id", "created_at", "updated_at", "title", "description", "completed"]
+    fields = ["id", "created_at", "updated_at", "etag", "title", "description", "completed"]
+    assert list(task) == fields
     assert (task["title"], task["description"], task["completed"]) == (
         "Buy milk",
         "Two litres",
@@ -104,7 +105,8 @@ def test_an_update_changes_what_is_given_and_nothing_else(
 
     updated = response.json()
     assert response.status_code == 200
-    assert updated == {**task, **changes, "updated_at": updated["updated_at"]}
+    version = {name: updated[name] for name in ("updated_at", "etag")}
+    assert updated == {**task, **changes, **version}
     # As times, not as text: the fraction of a whole second is not written.
     before, after = (datetime.fromisoformat(str(t["updated_at"])) for t in (task, updated))
     assert after > before
@@ -149,6 +151,7 @@ def test_a_toggle_completes_a_task_and_reopens_it(alice: httpx.Client) -> None:
             **task,
             "completed": completed,
             "updated_at": toggled["updated_at"],
+            "etag": toggled["etag"],
         }
         assert alice.get(f"{TASKS}/{task['id']}").json() == toggled
 
@@ -170,7 +173,8 @@ def test_a_delete_answers_with_nothing_and_the_task_is_gone(alice: httpx.Client)
 
 
 def test_a_list_of_nothing_is_empty(alice: httpx.Client) -> None:
-    assert alice.get(TASKS).json() == {"items": [], "next_cursor": None}
+    nothing = {"items": [], "next_cursor": None, "previous_cursor": None, "total": None}
+    assert alice.get(TASKS).json() == nothing
 
 
 def test_a_list_shows_the_same_as_get(alice: httpx.Client) -> None:

@@ -32,6 +32,10 @@ CALLS: list[Call] = [
     lambda crud: crud.update(uuid4(), {"title": "x"}),
     lambda crud: crud.update(uuid4(), {}),
     lambda crud: crud.delete(uuid4()),
+    lambda crud: crud.create_many([{"title": "x"}]),
+    lambda crud: crud.update_many({"title": "x"}),
+    lambda crud: crud.update_many({}),
+    lambda crud: crud.delete_many(),
 ]
 
 
@@ -137,6 +141,12 @@ def test_a_router_of_a_model_without_an_owner_is_refused() -> None:
         ("SELECT t2.id FROM task, task AS t2 WHERE task.owner_id = $1", True),
         ("UPDATE task SET title=$1 FROM task AS o WHERE o.owner_id = $2 AND task.id = $3", True),
         ("INSERT INTO task (owner_id, title) SELECT $1, title FROM task", True),
+        (
+            "INSERT INTO task (owner_id, title) SELECT $1::VARCHAR, x.title FROM json($2) AS x",
+            False,
+        ),
+        ("INSERT INTO task (owner_id, title) SELECT x.owner_id, x.title FROM json($2) AS x", True),
+        ("INSERT INTO task (title, owner_id) SELECT $1, x.owner_id FROM json($2) AS x", True),
         ("SELECT id FROM task WHERE owner_id = $1 OR true", True),
         ("DELETE FROM task WHERE id IN (SELECT id FROM task WHERE owner_id = $1)", True),
         ("TRUNCATE task", True),

@@ -33,7 +33,7 @@ def test_every_route_of_the_api_is_in_the_matrix() -> None:
 
     assert {"createTask", "listTasks", "getTask", "updateTask", "deleteTask", "toggleTask"} <= names
     assert {"createMilestone", "listMilestones", "getMilestone", "updateMilestone"} <= names
-    assert "deleteMilestone" in names
+    assert {"deleteMilestone", "createTasks", "updateTasks", "deleteTasks"} <= names
 
 
 @each
@@ -59,6 +59,12 @@ def test_the_owner_is_served(
     assert response.is_success
     if operation.method == "GET":
         assert item in (response.json(), *response.json().get("items", []))
+    if operation.filters:
+        assert response.json() == {"count": 1}
+        changed = [one for one in stored(alice, operation)["items"] if one != item]
+        assert len(changed) == (operation.method == "PATCH")
+    if operation.is_batch:
+        assert len(response.json()["items"]) == 2
     assert "owner_id" not in response.text
 
 
@@ -73,6 +79,9 @@ def test_for_a_stranger_there_is_nothing_and_nothing_changes(
     if operation.path == operation.collection:
         assert response.is_success
         assert item["id"] not in response.text
+        assert not operation.filters or response.json() == {"count": 0}
+    elif operation.is_batch:
+        assert response.is_success
     else:
         never_was = operation.send(bob, NEVER_WAS)
         assert (response.status_code, never_was.status_code) == (404, 404)

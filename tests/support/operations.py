@@ -28,16 +28,31 @@ class Operation:
     collection: str
     table: Table
     schemas: dict[str, Schema] | None
-    """Those of the fields of the body, if there is one."""
+    """Those of the fields of the body, or of each of its items, if there is one."""
+    filters: bool
+    """Whether it takes filters, of which one at least is needed."""
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it creates many items."""
+        return self.path.endswith("/batch")
 
     def send(self, client: httpx.Client, id_: str, **changes: Any) -> httpx.Response:
         """Do it to the item with this id, or to the collection, with changes to the request."""
         if "content" not in changes:
-            changes = {"json": self.fields(client), **changes}
+            changes = {"json": self.body(client), **changes}
+        if self.filters:
+            changes = {"params": {"id__in": [id_, NEVER_WAS]}, **changes}
         return client.request(self.method, self.path.replace("{id}", id_), **changes)
 
-    def fields(self, client: httpx.Client) -> dict[str, Any] | None:
+    def body(self, client: httpx.Client) -> dict[str, Any] | None:
         """The body of a request by a client, if it has one."""
+        if self.is_batch:
+            return {"items": [self.fields(client) for _ in range(2)]}
+        return self.fields(client)
+
+    def fields(self, client: httpx.Client) -> dict[str, Any] | None:
+        """The fields of an item that a client sends, if it sends any."""
         if self.schemas is None:
             return None
         examples = {field: example_of(schema) for field, schema in self.schemas.items()}
@@ -65,7 +80,7 @@ def operations() -> list[Operation]:
     schemas = WITH_EXAMPLE["components"]["schemas"]
     found = []
     for path, methods in WITH_EXAMPLE["paths"].items():
-        collection = path.partition("/{id}")[0]
+        collection = path.partition("/{id}")[0].removesuffix("/batch")
         creates = WITH_EXAMPLE["paths"][collection]["post"]["operationId"]
         table = SQLModel.metadata.tables[creates.removeprefix("create").lower()]
         for method, operation in methods.items():
@@ -73,6 +88,9 @@ def operations() -> list[Operation]:
             if "requestBody" in operation:
                 reference = operation["requestBody"]["content"]["application/json"]["schema"]
                 schema = schemas[reference["$ref"].rpartition("/")[2]]
+                if "items" in schema["properties"]:
+                    item = schema["properties"]["items"]["items"]["$ref"]
+                    schema = schemas[item.rpartition("/")[2]]
                 names = schema.get("required", schema["properties"])
                 fields = {
                     name: resolved(name, schema["properties"][name], schemas)
@@ -80,7 +98,8 @@ def operations() -> list[Operation]:
                     if name != "id"
                 }
             name = operation["operationId"]
-            found.append(Operation(name, method.upper(), path, collection, table, fields))
+            filters = path == collection and method in {"patch", "delete"}
+            found.append(Operation(name, method.upper(), path, collection, table, fields, filters))
     return found
 
 
@@ -88,7 +107,7 @@ OPERATIONS = operations()
 CREATE = {
     operation.table.name: operation
     for operation in OPERATIONS
-    if operation.name.startswith("create")
+    if operation.name.startswith("create") and not operation.is_batch
 }
 
 

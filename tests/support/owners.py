@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from sqlmodel import SQLModel
 
 _OF_ONE_OWNER = re.compile(r"\bowner_id = \$\d+")
-_FOR_ONE_OWNER = re.compile(r"^INSERT INTO \w+ \([^)]*\bowner_id\b[^)]*\) VALUES \(")
+_FOR_ONE_OWNER = re.compile(
+    r"^INSERT INTO \w+ \((?:[^)]*\bowner_id\b[^)]*\) VALUES \(|owner_id, [^)]*\) SELECT \$\d+\b)"
+)
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 
 

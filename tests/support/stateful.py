@@ -353,7 +353,7 @@ class Owners(RuleBasedStateMachine):
     def shown(self, number: int, task: Task, response: httpx.Response) -> None:
         """Check a response that shows a new version of a task, and note it."""
         owner, tag = self.owners[number], response.headers["etag"]
-        task = {**task, "updated_at": response.json()["updated_at"]}
+        task = {**task, "updated_at": response.json()["updated_at"], "etag": tag}
         equal(response.json(), task, response)
         tags = owner.tags.setdefault(task["id"], [])
         equal(tag in tags, False, response)

@@ -1,8 +1,8 @@
 """Lists, a page at a time: their parameters and their envelope."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import permutations
+from itertools import combinations
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
@@ -64,12 +64,13 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
             is not shown, so that a cursor could not have its value.
     """
     name = model.__name__
-    for use, sorts in (("sortable", _sorts(model)), ("sortable_unindexed", _free_sorts(model))):
-        for field in {by.field for sort in sorts for by in sort} - read_schema.model_fields.keys():
-            raise TypeError(
-                f"{name}.{use}: {field} is not in {read_schema.__name__}, so no page could follow"
-                " another: show it, or leave it out"
-            )
+    indexed = {by.field for sort in _sorts(model) for by in sort}
+    for field in {*indexed, *model.sortable_unindexed} - read_schema.model_fields.keys():
+        use = "sortable" if field in indexed else "sortable_unindexed"
+        raise TypeError(
+            f"{name}.{use}: {field} is not in {read_schema.__name__}, so no page could follow"
+            " another: show it, or leave it out"
+        )
     for field in {"q", *dir(ListParameters), *ListParameters.model_fields} & {*model.filterable}:
         raise TypeError(f"{name}.filterable: {field} is a parameter of all lists: rename the field")
     described = Field(description="A cursor of a page, to go on from there with the same query.")
@@ -97,33 +98,40 @@ def _sorts(model: type[Owned]) -> list[Sort]:
     return sorts
 
 
-def _free_sorts(model: type[Owned]) -> Iterator[Sort]:
-    """Give the sort orders of fields that may be combined, each field in one direction."""
-    if model.sortable_unindexed:
-        single = [sort[0].field for sort in _sorts(model) if len(sort) == 1]
-        fields = dict.fromkeys((*single, *model.sortable_unindexed))
-        yield from map(parse_sort, permutations(fields, min(MOST_SORTED_BY, len(fields))))
+def _free_fields(model: type[Owned]) -> list[str]:
+    """Return the fields that a list can be sorted by in any combination."""
+    if not model.sortable_unindexed:
+        return []
+    single = [sort[0].field for sort in _sorts(model) if len(sort) == 1]
+    return list(dict.fromkeys((*single, *model.sortable_unindexed)))
 
 
 def _sort_parameter(model: type[Owned]) -> Any:  # noqa: ANN401 - a field of a Pydantic model
     orders = [",".join(map(str, sort)) for sort in _sorts(model)]
     description = "`-` is for descending order."
-    if not model.sortable_unindexed:
-        kind: Any = Literal[tuple(orders)]
-        return (Annotated[kind, Field(description=description)], orders[0])
-    free = "|".join(dict.fromkeys(by.field for sort in _free_sorts(model) for by in sort))
-    others = "".join(f"|{order}" for order in orders if "," in order)
-    pattern = f"^(-?({free})(,-?({free})){{0,{MOST_SORTED_BY - 1}}}{others})$"
-    description += f" Up to {MOST_SORTED_BY} of {free.replace('|', ', ')}, as `{orders[0]}`."
-    longest = max(map(len, [*orders, *free.split("|")])) * MOST_SORTED_BY + 2 * MOST_SORTED_BY
-    kind = Annotated[str, Field(pattern=pattern, max_length=longest, description=description)]
-    return (kind, orders[0])
+    kind: Any = Literal[tuple(orders)]
+    if fields := _free_fields(model):
+        field = f"-?({'|'.join(fields)})"
+        indexed = "".join(f"|{order}" for order in orders if "," in order)
+        kind = Annotated[
+            str,
+            Field(
+                pattern=f"^({field}(,{field}){{0,{MOST_SORTED_BY - 1}}}{indexed})$",
+                max_length=max(MOST_SORTED_BY * (len(max(fields, key=len)) + 2), *map(len, orders)),
+            ),
+        ]
+        description += f" Up to {MOST_SORTED_BY} of {', '.join(fields)}, separated by commas."
+    return (Annotated[kind, Field(description=description)], orders[0])
 
 
 def cursor_of(model: type[Owned]) -> Any:  # noqa: ANN401 - an annotation
     """Return the type of the cursors of a model's lists."""
-    sorts = [*_sorts(model), *_free_sorts(model)]
-    return cursor_type([[model.owned_fields[by.field].type for by in sort] for sort in sorts])
+    free = _free_fields(model)
+    sorts = [
+        *([by.field for by in sort] for sort in _sorts(model)),
+        *combinations(free, min(MOST_SORTED_BY, len(free))),
+    ]
+    return cursor_type([[model.owned_fields[name].type for name in sort] for sort in sorts])
 
 
 class Page(BaseModel, Generic[ReadT]):
@@ -133,13 +141,10 @@ class Page(BaseModel, Generic[ReadT]):
     next_cursor: str | None
     previous_cursor: str | None
     total: Annotated[
-        int | None,
+        Annotated[int, Field(ge=0, le=MOST_COUNTED, json_schema_extra={"format": "int32"})] | None,
         Field(
-            ge=0,
-            le=MOST_COUNTED,
             description=f"How many items all pages have, counted up to {MOST_COUNTED:,}. Null if"
-            " `total` was not asked for.",
-            json_schema_extra={"format": "int32"},
+            " `total` was not asked for."
         ),
     ]
 

@@ -89,9 +89,7 @@ class OwnedCRUD:
             DatabaseUnavailableError: the database is out of reach or too slow.
             DatabaseError: the database refuses a statement.
         """
-        if self._database is None:
-            raise AccessDenied("access", self.model)
-        return self._database.transaction(self._owner)
+        return self._reached().transaction(self._owner)
 
     async def create(self, values: Mapping[str, Any]) -> ReadSchema:
         """Insert a row and return it.
@@ -233,9 +231,10 @@ class OwnedCRUD:
             AccessDenied, DuplicateKeyError, ForeignKeyError, OutOfRangeError, OwnerMissingError: as
                 for `update`; no row was changed.
         """
-        selection = Selection(filters, search)
+        self._reached()
         if not changes:
             return 0
+        selection = Selection(filters, search)
         return await self._count(self._statements.update_many(selection, changes))
 
     async def delete_many(self, *, filters: Filters = NO_FILTERS, search: str | None = None) -> int:
@@ -301,10 +300,13 @@ class OwnedCRUD:
             return None
         return self._read(rows)[0]
 
-    async def _rows(self, query: Query, *, repeatable: bool = False) -> list[Row]:
+    def _reached(self) -> Database:
         if self._database is None:
             raise AccessDenied("access", self.model)
-        return await self._database.rows(
+        return self._database
+
+    async def _rows(self, query: Query, *, repeatable: bool = False) -> list[Row]:
+        return await self._reached().rows(
             query.statement, query.values, owner=self._owner, repeatable=repeatable
         )
 
