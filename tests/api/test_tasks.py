@@ -1,6 +1,7 @@
 """What the six operations on tasks do."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -173,7 +174,12 @@ def test_a_delete_answers_with_nothing_and_the_task_is_gone(alice: httpx.Client)
 
 
 def test_a_list_of_nothing_is_empty(alice: httpx.Client) -> None:
-    nothing = {"items": [], "next_cursor": None, "previous_cursor": None, "total": None}
+    nothing: dict[str, Any] = {
+        "items": [],
+        "next_cursor": None,
+        "previous_cursor": None,
+        "total": None,
+    }
     assert alice.get(TASKS).json() == nothing
 
 

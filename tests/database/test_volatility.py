@@ -11,9 +11,11 @@ import pytest
 from sqlmodel import Field, SQLModel
 
 from app.kit.db.compiled import OWNER
-from app.kit.db.statements import Position, Query, Statements
+from app.kit.db.selects import Position, Selection
+from app.kit.db.statements import Query, Statements
 from app.kit.models import BigInteger, Owned
 from app.kit.models.schemas import schemas_of
+from app.kit.models.sorting import parse_sort, reverse_sort
 from tests.support.database import connect
 from tests.support.migrations import MakeDatabase, migrated
 
@@ -24,8 +26,7 @@ VALUES: dict[str, Any] = {
     "flag": True, "small": 1, "big": 2**40, "size": 0.5, "name": "x", "day": NOW.date(),
     "at": NOW, "other": uuid4(), "kind": "a",
 }  # fmt: skip
-NOT_FILTERS = ("size", "at", "size_or_null", "at_or_null")
-SORTED_BY = ("small", "big", "day", "at")
+SORTED_BY = ("flag", "small", "big", "size", "name", "day", "at", "kind")
 
 # How PostgreSQL writes down what it calls: by the oid of a function, or of operators.
 _CALL = re.compile(
@@ -47,12 +48,13 @@ def model() -> Iterator[type[Owned]]:
     """A model with a field of each kind, that has null and that has not."""
 
     class Anything(Owned, table=True):
-        filterable: ClassVar[tuple[str, ...]] = tuple(
-            {*VALUES, *(f"{name}_or_null" for name in VALUES)}.difference(NOT_FILTERS)
-        )
+        filterable: ClassVar[tuple[str, ...]] = (
+            *VALUES, *(f"{name}_or_null" for name in VALUES)
+        )  # fmt: skip
         searchable: ClassVar[tuple[str, ...]] = ("name", "name_or_null")
-        sortable: ClassVar[tuple[str, ...]] = (
-            *Owned.sortable, *SORTED_BY, *(f"{name}_or_null" for name in SORTED_BY)
+        sortable: ClassVar[tuple[str | tuple[str, ...], ...]] = (
+            *Owned.sortable, *SORTED_BY, *(f"{name}_or_null" for name in SORTED_BY),
+            ("small", "-day_or_null", "name_or_null"),
         )  # fmt: skip
 
         flag: bool
@@ -90,13 +92,27 @@ def queries(model: type[Owned]) -> Iterator[Query]:
         yield statements.update(stored["id"], fields, versions)
         yield statements.update(stored["id"], flipped, versions)
         yield statements.delete(stored["id"], versions)
-    filters = {name: fields[name] for name in model.filterable}
-    for sort in model.sortable:
-        after = Position(stored[sort], stored["id"])
-        for sign in ("", "-"):
-            yield statements.get_page(
-                sort=sign + sort, limit=1, filters=filters, search="x", after=after
-            )
+    yield statements.create_many([stored])
+    yield statements.existing(SQLModel.metadata.tables["anything"], {"id": [stored["id"]]})
+    filters = Selection({**dict(filters_of(model, fields)), "created_at__gt": NOW}, search="x")
+    yield statements.update_many(filters, fields)
+    yield statements.delete_many(filters)
+    for names in model.sortable:
+        ascending = parse_sort(names)
+        for sort in (ascending, reverse_sort(ascending)):
+            values = tuple([stored[by.field] for by in sort])
+            after = Position(values, stored["id"])
+            for total in (False, True):
+                yield statements.get_page(filters, sort=sort, limit=1, after=after, total=total)
+
+
+def filters_of(model: type[Owned], values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the name and a value of each filter."""
+    for field in model.filterable:
+        yield f"{field}__is_not", None
+        for operator in model.owned_fields[field].type.kind.operators:
+            name = f"{field}__{operator}".removesuffix("__")
+            yield name, [values[field]] if operator == "in" else values[field]
 
 
 def applied_to_columns(connection: psycopg.Connection, query: Query) -> dict[str, str]:

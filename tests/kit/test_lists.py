@@ -266,10 +266,10 @@ def test_a_total_counts_the_items_of_all_pages(
     assert total() == (8, None)
     assert total(total="false") == (8, None)
     for sort in SORTS:
-        first = {"limit": 3, "sort": sort, "total": "true"}
+        first: dict[str, str | int] = {"limit": 3, "sort": sort, "total": "true"}
         assert total(**first) == (3, 8)
-        cursor = alice.get(MILESTONES, params=first).json()["next_cursor"]  # type: ignore[arg-type]
-        page = alice.get(MILESTONES, params={**first, "cursor": cursor}).json()  # type: ignore[dict-item]
+        cursor = alice.get(MILESTONES, params=first).json()["next_cursor"]
+        page = alice.get(MILESTONES, params={**first, "cursor": cursor}).json()
         assert page["items"] == in_order(milestones, sort)[3:6]
         assert page["total"] == 8
     assert total(total="true", weight=50, limit=2) == (2, 3)
@@ -290,8 +290,8 @@ def test_a_total_is_counted_up_to_10_000(alice: httpx.Client, owner: str, databa
         )
 
     assert alice.get(TASKS, params={"total": "true", "limit": 1}).json()["total"] == 10_000
-    open_ = {"total": "true", "limit": 1, "completed": "true"}
-    assert alice.get(TASKS, params=open_).json()["total"] == 1
+    done = alice.get(TASKS, params={"total": "true", "limit": 1, "completed": "true"})
+    assert done.json()["total"] == 1
 
 
 def test_pages_lead_back_and_forth(alice: httpx.Client, milestones: list[Milestone]) -> None:

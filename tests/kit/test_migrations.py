@@ -414,7 +414,10 @@ def test_a_list_shows_the_first_and_the_last_time(
     with connect(database) as connection:
         connection.execute("UPDATE task SET updated_at = %s WHERE id = %s", [time, task["id"]])
 
-    assert alice.get(TASKS).json()["items"] == [{**task, "updated_at": time}]
+    (shown,) = alice.get(TASKS).json()["items"]
+    assert shown == {**task, "updated_at": time, "etag": shown["etag"]}
+    current = {"If-Match": shown["etag"]}
+    assert alice.patch(f"{TASKS}/{task['id']}", json={}, headers=current).status_code == 200
 
 
 def assert_bounded(

@@ -1,5 +1,6 @@
 """Several owners who do anything in any order, and a model in memory of what they must see."""
 
+import operator
 import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -29,7 +30,11 @@ from tests.support.server import Server
 from tests.support.tasks import TASKS
 
 Task = dict[str, Any]
-Query = dict[str, str]
+Query = dict[str, Any]
+
+COMPARE: dict[str, Callable[[datetime, datetime], bool]] = {
+    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
 
 NEVER = '"1"'
 """An entity tag that no task ever has."""
@@ -62,6 +67,23 @@ QUERIES: st.SearchStrategy[Query] = st.one_of(
         optional={"completed": st.sampled_from(["true", "false"]), "q": SEARCHES},
     ),
 )
+# Which tasks to change or to delete, in words that stand for values of a task.
+SELECTIONS: st.SearchStrategy[Query] = st.one_of(
+    st.fixed_dictionaries({"id__in": st.just("{ids}")}, optional={"q": SEARCHES}),
+    st.fixed_dictionaries({"completed": st.sampled_from(["true", "false"])}),
+    st.fixed_dictionaries({"q": st.sampled_from("abAB%_\\'éÉ")}),
+    st.fixed_dictionaries({"created_at__gte": st.just("{created_at}")}),
+    st.dictionaries(
+        st.sampled_from([
+            f"{field}__{operator}"
+            for field in ("created_at", "updated_at")
+            for operator in ("gt", "gte", "lt", "lte")
+        ]),
+        st.sampled_from(["{created_at}", "{updated_at}"]),
+        min_size=1,
+        max_size=2,
+    ),
+)  # fmt: skip
 LIMITS = st.sampled_from([2, 4, 100])
 OWNERS = st.integers(0, 2)
 
@@ -70,8 +92,15 @@ STRANGERS = st.sampled_from([0, 0, 0, 0, 1, 2])
 
 DELETES = st.sampled_from([False, False, True])
 
+DEFAULTS = {"description": None, "completed": False}
+
 FORMS = ["{current}", "{earlier}", "{other}", "*", f"{NEVER}, {{current}}", "W/{current}"]
 CONDITIONS = st.sampled_from([None, None, None, *FORMS])
+
+
+def is_valid(change: Task) -> bool:
+    """Tell whether a change sets nothing to null that cannot be null."""
+    return change.get("title", "") is not None and change.get("completed", "") is not None
 
 
 class Ref(NamedTuple):
@@ -116,7 +145,23 @@ def matches(task: Task, query: Query) -> bool:
     searched = in_one_form(f"{task['title']}\0{task['description'] or ''}")
     completed = query.get("completed", str(task["completed"]).lower())
     is_found = in_one_form(query.get("q", "")) in searched
-    return is_found and completed == str(task["completed"]).lower()
+    is_one = task["id"] in query.get("id__in", [task["id"]])
+    return (
+        is_found
+        and is_one
+        and completed == str(task["completed"]).lower()
+        and all(
+            COMPARE[operator](moment(task[field]), moment(str(value)))
+            for name, value in query.items()
+            for field, _, operator in [name.partition("__")]
+            if operator in COMPARE
+        )
+    )
+
+
+def moment(time: str) -> datetime:
+    """Read a time."""
+    return datetime.fromisoformat(time)
 
 
 def in_one_form(text: str) -> str:
@@ -178,6 +223,66 @@ class Owners(RuleBasedStateMachine):
         ids = [None if choice is None else self.chosen_id(choice) for choice in choices]
         return multiple(*(self.create_one(number, body, id_) for id_ in ids))
 
+    @rule(
+        target=refs,
+        number=OWNERS,
+        choices=st.lists(CHOICES, min_size=1, max_size=4),
+        bodies=st.lists(NEW_TASKS, min_size=4, max_size=4),
+    )
+    def create_at_once(
+        self, number: int, choices: list[int | None], bodies: list[Task]
+    ) -> MultipleResults[Ref]:
+        owner, ids = self.owners[number], [c if c is None else self.chosen_id(c) for c in choices]
+        items = [
+            {**body, **({} if id_ is None else {"id": id_})}
+            for body, id_ in zip(bodies, ids, strict=False)
+        ]
+        taken = [
+            f"/body/items/{n}/id"
+            for n, id_ in enumerate(ids)
+            if id_ is not None and (id_ in owner.tasks or id_ in ids[:n])
+        ]
+
+        response = self.send(number, "POST", "/batch", json={"items": items})
+
+        if taken:
+            self.refused(response, 409)
+            equal([error["pointer"] for error in response.json()["errors"]], taken, response)
+            return multiple()
+        equal(response.status_code, 201, response)
+        created = response.json()["items"]
+        equal(len(created), len(items), response)
+        for item, shown, id_ in zip(items, created, ids, strict=True):
+            if id_ is None:
+                equal(shown["id"] > self.newest, True, response)
+                self.newest = shown["id"]
+            self.stored(number, {**DEFAULTS, **item, "id": shown["id"]}, shown, response)
+        return multiple(*(Ref(number, shown["id"]) for shown in created))
+
+    @rule(
+        number=OWNERS, selection=SELECTIONS, some=st.lists(refs, min_size=1, max_size=4),
+        change=CHANGES.filter(is_valid),
+        delete=DELETES,
+    )  # fmt: skip
+    def change_or_delete_many(
+        self, number: int, selection: Query, some: list[Ref], change: Task, *, delete: bool
+    ) -> None:
+        owner, query = self.owners[number], self.query(selection, some)
+        found = [id_ for id_, task in owner.tasks.items() if matches(task, query)]
+
+        method, body = ("DELETE", None) if delete else ("PATCH", change)
+        response = self.send(number, method, params=query, json=body)
+
+        equal(response.status_code, 200, response)
+        is_written = delete or bool(change)
+        equal(response.json(), {"count": len(found) * is_written}, response)
+        for id_ in found:
+            if delete:
+                del owner.tasks[id_]
+                del owner.tags[id_]
+            elif change:
+                self.changed(number, id_, change, self.send(number, "GET", f"/{id_}"))
+
     @rule(ref=refs, stranger=STRANGERS, condition=CONDITIONS, other=refs)
     def get(self, ref: Ref, stranger: int, condition: str | None, other: Ref) -> None:
         number, value = (ref.owner + stranger) % 3, self.value(condition, ref, other)
@@ -233,12 +338,28 @@ class Owners(RuleBasedStateMachine):
             flipped = not owner.tasks[ref.id]["completed"]
             self.changed(number, ref.id, {"completed": flipped}, response)
 
-    @rule(target=bookmarks, number=OWNERS, query=QUERIES, limit=LIMITS, at_once=st.booleans())
+    @rule(
+        target=bookmarks,
+        number=OWNERS,
+        query=QUERIES,
+        limit=LIMITS,
+        at_once=st.booleans(),
+        selection=st.just({}) | SELECTIONS,
+        some=st.lists(refs, min_size=1, max_size=4),
+    )
     def list_all_pages(
-        self, number: int, query: Query, limit: int, *, at_once: bool
+        self,
+        number: int,
+        query: Query,
+        limit: int,
+        selection: Query,
+        some: list[Ref],
+        *,
+        at_once: bool,
     ) -> Bookmark | MultipleResults[Bookmark]:
         if at_once:
             self.change_three_at_once(number)
+        query = {**self.query(selection, some), **query}
         whole = rest = self.owners[number].listed(query)
         first = cursor = self.page(number, query, limit, {}, rest)
         while cursor is not None:
@@ -260,6 +381,7 @@ class Owners(RuleBasedStateMachine):
             if (key(task) < key(last) if backwards else key(task) > key(last))
         ]
         following = self.page(number, query, limit, {"cursor": cursor}, rest)
+        self.previous_page(number, query, limit, cursor, rest)
         return self.bookmark(number, query, limit, following, rest)
 
     def chosen_id(self, choice: int) -> str:
@@ -317,12 +439,15 @@ class Owners(RuleBasedStateMachine):
     def created(self, number: int, id_: str, body: Task, response: httpx.Response) -> None:
         """Check a response that shows a new task, and note the task."""
         equal(response.headers["location"], f"{TASKS}/{id_}", response)
-        milliseconds = timedelta(milliseconds=UUID(id_).int >> 80)
-        created_at = response.json()["created_at"]
+        self.stored(number, {**DEFAULTS, **body, "id": id_}, response.json(), response)
+        equal(response.headers["etag"], response.json()["etag"], response)
+
+    def stored(self, number: int, task: Task, shown: Task, response: httpx.Response) -> None:
+        """Check how a new task is shown, and note it."""
+        milliseconds = timedelta(milliseconds=UUID(task["id"]).int >> 80)
         expected = datetime.fromtimestamp(0, UTC) + milliseconds
-        equal(datetime.fromisoformat(created_at), expected, response)
-        task = {"id": id_, "created_at": created_at, "description": None, "completed": False}
-        self.shown(number, {**task, **body}, response)
+        equal(moment(shown["created_at"]), expected, response)
+        self.noted(number, {**task, "created_at": shown["created_at"]}, shown, response)
 
     def may_write(
         self, number: int, id_: str, if_match: str | None, response: httpx.Response
@@ -352,9 +477,14 @@ class Owners(RuleBasedStateMachine):
 
     def shown(self, number: int, task: Task, response: httpx.Response) -> None:
         """Check a response that shows a new version of a task, and note it."""
-        owner, tag = self.owners[number], response.headers["etag"]
-        task = {**task, "updated_at": response.json()["updated_at"], "etag": tag}
-        equal(response.json(), task, response)
+        equal(response.headers["etag"], response.json()["etag"], response)
+        self.noted(number, task, response.json(), response)
+
+    def noted(self, number: int, task: Task, shown: Task, response: httpx.Response) -> None:
+        """Check how a new version of a task is shown, and note it."""
+        owner, tag = self.owners[number], shown["etag"]
+        task = {**task, "updated_at": shown["updated_at"], "etag": tag}
+        equal(shown, task, response)
         tags = owner.tags.setdefault(task["id"], [])
         equal(tag in tags, False, response)
         tags.append(tag)
@@ -374,13 +504,45 @@ class Owners(RuleBasedStateMachine):
         self, number: int, query: Query, limit: int, cursor: Query, rest: list[Task]
     ) -> str | None:
         """Check a page of a list of which this rest is left, and return the next cursor."""
-        response = self.send(number, "GET", params={**query, **cursor, "limit": limit})
+        parameters = {**query, **cursor, "limit": limit, "total": "true"}
+        response = self.send(number, "GET", params=parameters)
         equal(response.status_code, 200, response)
         page = response.json()
+        equal(page["total"], len(self.owners[number].listed(query)), response)
         equal(page["items"], rest[:limit], response)
         equal(page["next_cursor"] is not None, len(rest) > limit, response)
         following: str | None = page["next_cursor"]
         return following
+
+    def previous_page(
+        self, number: int, query: Query, limit: int, cursor: str, rest: list[Task]
+    ) -> None:
+        """Check the page before one of which this rest of a list is left."""
+        parameters = {**query, "limit": limit}
+        response = self.send(number, "GET", params={**parameters, "cursor": cursor})
+        back = {"cursor": response.json()["previous_cursor"]}
+        listed = self.owners[number].listed(query)
+        before = listed[: len(listed) - len(rest)]
+
+        response = self.send(number, "GET", params={**parameters, **back})
+
+        page = response.json()
+        equal(page["items"], before[-limit:], response)
+        equal(page["previous_cursor"] is not None, len(before) > limit, response)
+        again = {"cursor": page["next_cursor"]}
+        response = self.send(number, "GET", params={**parameters, **again})
+        equal(response.json()["items"], rest[:limit], response)
+
+    def query(self, selection: Query, some: list[Ref]) -> Query:
+        """A query by the ids, and by the times, of tasks that there have been."""
+        ids = [ref.id for ref in some]
+        task = self.owners[some[0].owner].tasks.get(ids[0], {})
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        times = {name: task.get(name, now) for name in ("created_at", "updated_at")}
+        return {
+            name: ids if name == "id__in" else value.format(**times)
+            for name, value in selection.items()
+        }
 
     def bookmark(
         self, number: int, query: Query, limit: int, cursor: str | None, rest: list[Task]

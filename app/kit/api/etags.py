@@ -42,7 +42,7 @@ IfNoneMatch = Annotated[
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {
         "description": "The version of the item, for `If-Match` and `If-None-Match`.",
-        "schema": {"type": "string", "pattern": ENTITY_TAG, "maxLength": 17},
+        "schema": {"type": "string", "pattern": ENTITY_TAG, "maxLength": 18},
     },
     "Location": {
         "description": "Where the item is.",
@@ -51,7 +51,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _LIST = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
-_GIVEN_OUT = re.compile("[1-9a-f][0-9a-f]{0,14}")
+_GIVEN_OUT = re.compile("0|-?[1-9a-f][0-9a-f]{0,14}")
 
 
 def etag_headers(*headers: str, **more: Any) -> dict[str, Any]:

@@ -145,7 +145,11 @@ class Selects:
         where = [*conditions, *(self._implied(*_parts(name)) for name in shape.filters)]
         if shape.search:
             where.append(or_(*(contains(self._table.c[name]) for name in self._model.searchable)))
-        filters = {name: self._filter_value(name) for name in shape.filters}
+        # Each has its operator, or else a field could have the name of an argument.
+        filters = {
+            name if "__" in name else f"{name}__eq": self._filter_value(name)
+            for name in shape.filters
+        }
         return self._select(where=where, **filters)
 
     def page(self, shape: PageShape) -> Select[Any]:
@@ -191,7 +195,9 @@ class Selects:
         if compare and type_.is_nullable and field in self._indexed:
             name = f"{field}__{operator}".removesuffix("__")
             value: BindParameter[Any] = bindparam(_sought(name), type_=self._table.c[field].type)
-            implied: ColumnElement[bool] = compare(self._key(field, self._table.c), value)
+            implied: ColumnElement[bool] = compare(
+                self._key(field, self._table.c), self._key(field, {field: value})
+            )
             return implied
         return true()
 

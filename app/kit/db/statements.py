@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from fastcrud import AccessDenied
+from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 from pydantic_core import to_json
 from sqlalchemy import (
@@ -17,14 +18,12 @@ from sqlalchemy import (
     Delete,
     Insert,
     Select,
-    String,
     Table,
     TypeClause,
     Update,
     UpdateBase,
     any_,
     bindparam,
-    cast,
     column,
     delete,
     func,
@@ -33,7 +32,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import QueryableAttribute
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
@@ -70,7 +68,7 @@ _MOST_STATEMENTS = 1000
 """Clients choose which fields they send, and so how many statements there are."""
 _SQL = (ClauseElement, QueryableAttribute)
 # SQLAlchemy reserves column names as parameter names, hence the prefix.
-_ROWS: BindParameter[str] = bindparam("bound_rows", type_=String)
+_ROWS: BindParameter[Jsonb] = bindparam("bound_rows")
 _VERSIONS = bindparam("bound_versions", type_=ARRAY(UTCDateTime))
 _OF_A_ROW = (ColumnElement, ClauseList, TypeClause)
 
@@ -132,7 +130,7 @@ class Statements:
 
     def create_many(self, rows: Sequence[Mapping[str, Any]]) -> Query:
         """Insert rows, each with a value for each field, and return them in any order."""
-        return Query(self._create_many, {_ROWS.key: to_json(rows).decode()})
+        return Query(self._create_many, {_ROWS.key: Jsonb(rows, to_json)})
 
     def existing(self, table: Table, fields: Mapping[str, Sequence[Any]]) -> Query:
         """Return the values of rows of any owned table that has one of these for each field."""
@@ -201,7 +199,7 @@ class Statements:
     def _insert_many(self) -> Insert:
         columns = [c for c in self._table.columns if c.name != "owner_id"]
         rows = (
-            func.jsonb_to_recordset(cast(_ROWS, JSONB))
+            func.jsonb_to_recordset(_ROWS)
             .table_valued(*(column(c.name, c.type) for c in columns))
             .render_derived(name="rows", with_types=True)
         )

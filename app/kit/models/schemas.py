@@ -102,7 +102,7 @@ class ReadSchema(Schema):
     etag: Annotated[
         str,
         Field(
-            max_length=17,
+            max_length=18,
             pattern=ENTITY_TAG,
             description="Its version, for `If-Match`, as in the header `ETag`.",
             examples=['"660d99fc89b70"'],
