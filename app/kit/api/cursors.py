@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.kit.db.statements import Position
-from app.kit.models.fields import StrictType
+from app.kit.models.declarations import StrictType
 
 # A number that stands for the value, and the 16 bytes of an id: 24 bytes are 32 characters of
 # base64url.

@@ -17,7 +17,8 @@ from pydantic import (
 
 from app.kit.api.cursors import Cursor, decode_cursor, encode_cursor
 from app.kit.db.statements import Position
-from app.kit.models.fields import KINDS, StrictType, Text
+from app.kit.models.declarations import StrictType
+from app.kit.models.fields import KINDS, Text
 from app.kit.models.owned import Owned, OwnedField
 from app.kit.models.schemas import ReadSchema
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, literal_column
 
-from app.kit.models.fields import StrictType
+from app.kit.models.declarations import StrictType
 
 
 def sort_key(value: ColumnElement[Any], type_: StrictType) -> ColumnElement[Any]:
