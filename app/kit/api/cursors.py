@@ -10,7 +10,8 @@ from pydantic import Field
 
 from app.kit.db.selects import Position
 from app.kit.models.constraints import longest_text
-from app.kit.models.fields import Ordering, StrictType
+from app.kit.models.declarations import StrictType
+from app.kit.models.orderings import Ordering
 
 # The values of a position, its id, and a byte if the list is read backwards. A value of no fixed
 # size comes after its length. In base64url three bytes are four characters.

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from app.kit.models.fields import RANGE, StrictType, Text
+from app.kit.models.declarations import StrictType
+from app.kit.models.fields import RANGE, Text
 from app.kit.models.owned import Owned
 
 MOST_VALUES = 100

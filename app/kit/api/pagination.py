@@ -12,7 +12,8 @@ from app.kit.api.cursors import cursor_type, decode_cursor, encode_cursor
 from app.kit.api.filters import SelectionParameters, selection_fields
 from app.kit.db.crud import Rows
 from app.kit.db.selects import MOST_COUNTED, Position
-from app.kit.models.fields import KINDS, StrictType
+from app.kit.models.declarations import StrictType
+from app.kit.models.fields import KINDS
 from app.kit.models.owned import Owned, OwnedField
 from app.kit.models.schemas import ReadSchema
 from app.kit.models.sorting import MOST_SORTED_BY, Sort, parse_sort, reverse_sort

@@ -23,7 +23,8 @@ from app.kit.models.constraints import (
     refuse_long_keys,
     refuse_unsafe,
 )
-from app.kit.models.fields import KINDS, Id, OwnerId, StrictType, Time, strict_type
+from app.kit.models.declarations import StrictType, strict_type
+from app.kit.models.fields import KINDS, Id, OwnerId, Time
 from app.kit.models.sorting import Sort, parse_sort, sort_columns, sort_key
 from app.kit.models.time import creation_time, later_version
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, create_model, model_validator
 
-from app.kit.models.fields import ENTITY_TAG, Id, NewId, Time, strict_type
+from app.kit.models.declarations import strict_type
+from app.kit.models.fields import ENTITY_TAG, Id, NewId, Time
 from app.kit.models.owned import Owned, OwnedField, own_fields
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, literal_column
 
-from app.kit.models.fields import StrictType
+from app.kit.models.declarations import StrictType
 
 MOST_SORTED_BY = 3
 
