@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from app.api import tasks
 from app.config import NO_DATABASE, Settings, SettingsError, load
 from app.kit.api import errors, health, logs
-from app.kit.api.envelope import envelope
+from app.kit.api.envelope import Envelope
 from app.kit.api.lifespan import RefuseToStart
 from app.kit.api.openapi import DescribedAPI
 from app.kit.api.router import OwnedRouter
@@ -79,7 +80,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
-        middleware=envelope(settings.cors_origins, settings.root_path),
+        middleware=[
+            Middleware(Envelope, cors_origins=settings.cors_origins, root_path=settings.root_path)
+        ],
     )
     app.state.settings = settings
     for router in ROUTERS:

@@ -180,6 +180,16 @@ def test_a_page_of_each_allowed_origin_may_read_a_response(
     assert "Origin" in response.headers["vary"]
 
 
+def test_a_cache_is_told_that_a_response_depends_on_the_origin(
+    open_server: Server, owner: str
+) -> None:
+    with open_server.client(owner) as client:
+        response = client.get(TASKS)
+
+    assert response.headers["vary"] == "Origin"
+    assert not any(name.startswith("access-control") for name in response.headers)
+
+
 @pytest.mark.parametrize(
     "origin",
     [

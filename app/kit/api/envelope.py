@@ -1,114 +1,97 @@
 """What surrounds each request: its id, its line in the log, headers, CORS, limits, and a 500.
 
-A request goes through `Prefix`, `RequestLog`, `CrossOriginRequests` and `Safeguards`, in this
-order, and its response comes back through them, so that every response has the id and the headers:
-those to a preflight and a 500 as well.
+`Envelope` takes a request from the server, gives it an id, and its path the prefix that a proxy has
+removed. FastAPI passes it on to its route, which receives the body within a limit, and sends what
+gets the headers on its way out. Expected errors become problems in FastAPI's handlers; an
+unexpected one comes back to the envelope, which answers 500 in the same way. It answers preflights
+and what the server could not read itself. In the end it writes the line.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from time import perf_counter
-from uuid import uuid4
+from typing import Any, TypeVar
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
+from uuid_utils import uuid4
 
 from app.kit.api.origins import pattern
 from app.kit.api.problems import problem
 from app.kit.api.protocol import REFUSAL
 
 LARGEST_BODY = 64 * 1024
-"""Bytes."""
+"""Bytes, unless a route takes more: see `largest_body`."""
 
 _ID = "X-Request-ID"
-_WELL_FORMED = re.compile(r"[\x21-\x7e]{1,128}")
+_WELL_FORMED = re.compile(rb"[\x21-\x7e]{1,128}")
 _EXPOSED = ("Location", "ETag", _ID, "Retry-After")
 """What a page of another origin may read, besides what it always may (Fetch, 2.2.2)."""
+
+EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
 
 logger = structlog.get_logger()
 
 
-def envelope(cors_origins: Sequence[str], root_path: str) -> list[Middleware]:
-    """Return the middleware, the outermost first.
+def largest_body(size: int) -> Callable[[EndpointT], EndpointT]:
+    """Let the function of a route take a body of up to so many bytes."""
+
+    def allow(endpoint: EndpointT) -> EndpointT:
+        endpoint.largest_body = size  # type: ignore[attr-defined]
+        return endpoint
+
+    return allow
+
+
+class Envelope:
+    """Middleware that has each request answered in its envelope, and logs how.
+
+    The line has neither the path nor the query nor the body: they have what users wrote. Other
+    lines of the request have its id too, and what is bound to the context is in this one.
 
     Args:
+        app: what answers.
         cors_origins: the origins whose pages may call the API.
-        root_path: what a proxy removes from the beginning of each path.
+        root_path: what a proxy removes from the beginning of each path. It is added again, as ASGI
+            asks: FastAPI's own parameter is deprecated, and would leave the path without it.
     """
-    return [
-        Middleware(Prefix, root_path=root_path),
-        Middleware(RequestLog),
-        Middleware(
-            CrossOriginRequests,
+
+    def __init__(self, app: ASGIApp, *, cors_origins: Sequence[str], root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+        self._cors = _CrossOriginRequests(
+            app,
             allow_origins={"*"}.intersection(cors_origins),
             allow_origin_regex=pattern(cors_origins) or None,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=_EXPOSED,
-        ),
-        Middleware(Safeguards),
-    ]
-
-
-class Prefix:
-    """Adds the prefix that a proxy has removed to the path, as ASGI's ``root_path`` asks.
-
-    FastAPI's own parameter is deprecated, and would leave the path without it.
-    """
-
-    def __init__(self, app: ASGIApp, root_path: str) -> None:
-        self._app = app
-        self._root_path = root_path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._root_path and scope["type"] == "http":
-            scope["root_path"] = self._root_path
-            scope["path"] = self._root_path + scope["path"]
-        await self._app(scope, receive, send)
-
-
-class RequestLog:
-    """Gives each request an id, the caller's if it is well-formed, and logs how it was answered.
-
-    The line has neither the path nor the query nor the body: they have what users wrote. Other
-    lines of the request have its id too, and what is bound to the context is in this one.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _request_id(scope)
-        status: int | None = None
+        if self._root_path:
+            scope["root_path"] = self._root_path
+            scope["path"] = self._root_path + scope["path"]
         # The server leaves out the body of what it was asked for with HEAD.
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        exchange = _Exchange(asked, receive, send)
         clear_contextvars()
-        bind_contextvars(request_id=request_id)
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-                headers = MutableHeaders(scope=message)
-                headers["Cache-Control"] = "no-store"
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers[_ID] = request_id
-            await send(message)
-
+        bind_contextvars(request_id=exchange.request_id)
         try:
-            await self._app(asked, receive, send_with_headers)
+            await self._answer(exchange)
         finally:
+            status = exchange.status
             failed = status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR
             (logger.warning if failed else logger.info)(
                 "request",
@@ -118,8 +101,85 @@ class RequestLog:
                 milliseconds=round((perf_counter() - started) * 1000, 1),
             )
 
+    async def _answer(self, exchange: "_Exchange") -> None:
+        app, scope, send = self._app, exchange.scope, exchange.send
+        if refusal := exchange.extensions.get(REFUSAL):
+            app = problem(**refusal)
+        if exchange.has_origin:
+            headers = Headers(scope=scope)
+            if scope["method"] == "OPTIONS" and "Access-Control-Request-Method" in headers:
+                app = self._cors.preflight_response(headers)
+            else:
+                send = partial(self._cors.send, send=send, request_headers=headers)
+        try:
+            await app(scope, exchange.receive, send)
+        except Exception:
+            if exchange.status is not None:
+                raise
+            logger.exception("unexpected error")
+            await problem(500, "The server failed to answer.")(scope, exchange.receive, send)
 
-class CrossOriginRequests(CORSMiddleware):
+
+class _Exchange:
+    """A request and its response.
+
+    Attributes:
+        scope: the request.
+        extensions: what the server can do, and what it could not read.
+        request_id: the caller's if it is well-formed, else a new one.
+        has_origin: whether a page asks.
+        status: that of the response, once it has started.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.extensions = scope.get("extensions") or {}
+        self.status: int | None = None
+        headers = dict(reversed(scope["headers"]))  # of a name that is there twice, the first
+        given = headers.get(b"x-request-id", b"")
+        self.request_id = given.decode() if _WELL_FORMED.fullmatch(given) else str(uuid4())
+        self.has_origin = b"origin" in headers
+        self._is_encoded = headers.get(b"content-encoding", b"identity").lower() != b"identity"
+        self._size = 0
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        """Return the next part of the body, or refuse it. Starlette's limit answers in text."""
+        if self._is_encoded:
+            raise HTTPException(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "The body must be sent without Content-Encoding.",
+                {"Accept-Encoding": "identity"},
+            )
+        message = await self._receive()
+        if refusal := self.extensions.get(REFUSAL):
+            raise HTTPException(refusal["status"], refusal["detail"])
+        self._size += len(message.get("body", b""))
+        largest = getattr(self.scope.get("endpoint"), "largest_body", LARGEST_BODY)
+        if self._size > largest:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body has more than {largest} bytes."
+            )
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the response, with the headers that each response has."""
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            ours = {
+                b"cache-control": b"no-store",
+                b"x-content-type-options": b"nosniff",
+                b"x-request-id": self.request_id.encode(),
+            }
+            headers = [header for header in message.get("headers", ()) if header[0] not in ours]
+            if not self.has_origin:
+                headers.append((b"vary", b"Origin"))
+            message["headers"] = [*headers, *ours.items()]
+        await self._send(message)
+
+
+class _CrossOriginRequests(CORSMiddleware):
     """Starlette's middleware, which refuses a preflight with a problem document."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
@@ -129,63 +189,6 @@ class CrossOriginRequests(CORSMiddleware):
             return response
         kept = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
         return problem(400, f"{bytes(response.body).decode()}.", headers=kept)
-
-
-class Safeguards:
-    """Refuses a body that is too large with 413, and answers 500 to an unexpected error.
-
-    Starlette's own limit answers in plain text, and its handler of Exception outside of all
-    middleware, without the headers that errors need as well.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        size, started = 0, False
-        extensions = scope.get("extensions") or {}
-        app = problem(**extensions[REFUSAL]) if REFUSAL in extensions else self._app
-
-        async def limited_receive() -> Message:
-            nonlocal size
-            if Headers(scope=scope).get("Content-Encoding", "identity").lower() != "identity":
-                raise HTTPException(
-                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                    "The body must be sent without Content-Encoding.",
-                    {"Accept-Encoding": "identity"},
-                )
-            message = await receive()
-            if refusal := extensions.get(REFUSAL):
-                raise HTTPException(refusal["status"], refusal["detail"])
-            size += len(message.get("body", b""))
-            if size > LARGEST_BODY:
-                raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"The body has more than {LARGEST_BODY} bytes.",
-                )
-            return message
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await app(scope, limited_receive, watched_send)
-        except Exception:
-            if started:
-                raise
-            logger.exception("unexpected error")
-            response = problem(500, "The server failed to answer.")
-            await response(scope, receive, send)
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(_ID, "")
-    return given if _WELL_FORMED.fullmatch(given) else str(uuid4())
 
 
 def _route(scope: Scope) -> str | None:
