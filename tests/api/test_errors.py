@@ -79,7 +79,9 @@ PROVOKE: dict[str, Callable[[httpx.Client, Operation], httpx.Response]] = {
     "404": lambda client, operation: operation.send(client, NEVER_WAS),
     "409": send_once_more,
     "412": lambda client, operation: send(client, operation, headers={"If-Match": '"1"'}),
-    "413": lambda client, operation: send(client, operation, content=b" " * 65537, headers=JSON),
+    "413": lambda client, operation: send(
+        client, operation, content=b" " * (2**20 + 1), headers=JSON
+    ),
     "415": lambda client, operation: send(
         client, operation, content=b"title=x", headers={"Content-Type": "text/plain"}
     ),

@@ -216,9 +216,10 @@ def test_a_page_of_another_origin_may_not_read_a_response(open_server: Server, o
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (TASKS, {"GET", "HEAD", "POST"}),
+        (TASKS, {"GET", "HEAD", "POST", "PATCH", "DELETE"}),
         (TASK, {"GET", "HEAD", "PATCH", "DELETE"}),
         (f"{TASK}/toggle", {"POST"}),
+        (f"{TASKS}/batch", {"POST"}),
         ("/health/live", {"GET", "HEAD"}),
     ],
 )

@@ -1,5 +1,6 @@
 """Many items at once: created, changed or deleted by one request, all or none."""
 
+import json
 from threading import Thread
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from tests.support.milestones import MILESTONES, reach
-from tests.support.problems import assert_problem
+from tests.support.problems import JSON, assert_problem
 from tests.support.tasks import NEVER_WAS, TASKS, create, titles
 
 BATCH = f"{TASKS}/batch"
@@ -50,6 +51,18 @@ def test_a_batch_has_1_to_100_items(alice: httpx.Client, count: int) -> None:
 
     assert_problem(response, 422, "/body/items")
     assert titles(alice) == []
+
+
+def test_a_batch_may_have_a_mebibyte(alice: httpx.Client) -> None:
+    items = [{"title": "x", "description": "é" * 5000} for _ in range(100)]
+
+    created = alice.post(
+        BATCH, content=json.dumps({"items": items}, ensure_ascii=False), headers=JSON
+    )
+    assert created.status_code == 201
+    assert [item["description"] for item in created.json()["items"]] == ["é" * 5000] * 100
+    assert_problem(alice.post(BATCH, content=b" " * (2**20 + 1), headers=JSON), 413)
+    assert_problem(alice.post(TASKS, content=b" " * (2**16 + 1), headers=JSON), 413)
 
 
 def test_a_refused_item_is_named_and_none_is_created(alice: httpx.Client) -> None:

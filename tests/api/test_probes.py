@@ -187,9 +187,10 @@ def test_any_way_to_say_json_is_understood(raw: Raw, content_type: str) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        (TASKS, {"GET", "POST"}),
+        (TASKS, {"GET", "POST", "PATCH", "DELETE"}),
         (TASK, {"GET", "PATCH", "DELETE"}),
         (f"{TASK}/toggle", {"POST"}),
+        (f"{TASKS}/batch", {"POST"}),
         ("/health/ready", {"GET"}),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from structlog.contextvars import bind_contextvars
@@ -36,13 +37,19 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 def _methods(request: Request) -> list[str]:
     asked = {key: request.scope[key] for key in ("type", "path", "root_path", "headers")}
-    routes = request.app.routes
-    found: list[str] = [
-        method
-        for method in HTTPMethod
-        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
-    ]
+    routes = [*iter_route_contexts(request.app.routes)]
+    found: list[str] = []
+    for method in HTTPMethod:
+        matching = (r for r in routes if r.matches({**asked, "method": method})[0] is Match.FULL)
+        first = next(matching, None)
+        if first and first.endpoint is not no_such_method:
+            found.append(method)
     return [*found, "HEAD"] if "GET" in found else found
+
+
+async def no_such_method() -> None:
+    """Answer 405, at a path that another route would take for that of an item."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 async def _invalid(_request: Request, error: RequestValidationError) -> Response:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPMethod
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -9,8 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from app.kit.api.batches import LARGEST_BATCH, Batch, Count, Items, batch_schemas
-from app.kit.api.errors import duplicate
+from app.kit.api.batches import LARGEST_BATCH, LARGEST_BODY, Batch, Count, Items, batch_schemas
+from app.kit.api.envelope import largest_body
+from app.kit.api.errors import duplicate, no_such_method
 from app.kit.api.etags import IfMatch, IfNoneMatch, etag_headers, is_current, parse_if_match
 from app.kit.api.filters import SomeParameters, check_query, some_parameters
 from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
@@ -267,6 +269,7 @@ def _add_delete_many(router: OwnedRouter) -> None:
 def _add_create_many(router: OwnedRouter) -> None:
     batch_schema, items_schema = batch_schemas(router.model, router.schemas)
 
+    @largest_body(LARGEST_BODY)
     async def create_many(
         batch: Batch, owned: Annotated[OwnedCRUD, Depends(router.owned)]
     ) -> Items:
@@ -286,6 +289,8 @@ def _add_create_many(router: OwnedRouter) -> None:
         response_model=items_schema,
         responses=error_responses(400, 409, 413, 415, 422),
     )
+    others: list[str] = [method for method in HTTPMethod if method != "POST"]
+    router.add_api_route("/batch", no_such_method, methods=others, include_in_schema=False)
 
 
 def _several(router: OwnedRouter) -> str:

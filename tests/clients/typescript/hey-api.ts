@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 
 import {
   createTask,
+  createTasks,
   deleteTask,
+  deleteTasks,
   getTask,
   listTasks,
   toggleTask,
   updateTask,
+  updateTasks,
 } from "./generated/hey-api";
 import { client } from "./generated/hey-api/client.gen";
 import { zProblemDetails } from "./generated/hey-api/zod.gen";
@@ -64,6 +67,38 @@ assert.deepEqual(pages, [["Buy milk", "Bake bread"], ["Walk the dog"]]);
 
 const found = await listTasks({ query: { q: "DOG" }, throwOnError: true });
 assert.equal(found.data.items.length, 1);
+
+const batch = await createTasks({
+  body: { items: [{ title: "Read" }, { title: "Write" }] },
+  throwOnError: true,
+});
+assert.deepEqual(
+  batch.data.items.map(({ title }) => title),
+  ["Read", "Write"],
+);
+const ids = batch.data.items.map(({ id }) => id);
+const open = await listTasks({
+  query: { id__in: ids, completed: false, created_at__gte: task.created_at, total: true, limit: 1 },
+  throwOnError: true,
+});
+assert.equal(open.data.total, 2);
+const item = open.data.items[0];
+assert(item);
+const edited = await updateTask({
+  path: { id: item.id },
+  headers: { "If-Match": item.etag },
+  body: { title: "Rewrite" },
+  throwOnError: true,
+});
+assert.equal(edited.data.etag, edited.response.headers.get("ETag"));
+const completed = await updateTasks({
+  query: { id__in: ids },
+  body: { completed: true },
+  throwOnError: true,
+});
+assert.equal(completed.data.count, 2);
+const removed = await deleteTasks({ query: { id__in: ids }, throwOnError: true });
+assert.equal(removed.data.count, 2);
 
 const { error: invalid } = await createTask({ body: { title: " " } });
 assert(invalid);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 import createClient from "openapi-fetch";
 
-import { zProblemDetails, zTaskPage, zTaskRead } from "./generated/hey-api/zod.gen";
+import { zProblemDetails, zTaskBatchRead, zTaskPage, zTaskRead } from "./generated/hey-api/zod.gen";
 import type { components, paths } from "./generated/openapi-typescript";
 import { baseUrl, owner } from "./settings";
 
@@ -72,6 +72,37 @@ assert.deepEqual(pages, [["Buy milk", "Bake bread"], ["Walk the dog"]]);
 const found = await GET("/api/v1/tasks", { params: { query: { q: "DOG" } } });
 zTaskPage.parse(found.data);
 assert.equal(found.data?.items.length, 1);
+
+const batch = await POST("/api/v1/tasks/batch", {
+  body: { items: [{ title: "Read" }, { title: "Write" }] },
+});
+const items = zTaskBatchRead.parse(batch.data).items;
+assert.deepEqual(
+  items.map(({ title }) => title),
+  ["Read", "Write"],
+);
+const selected = { id__in: items.map(({ id }) => id) };
+const open = await GET("/api/v1/tasks", {
+  params: {
+    query: { ...selected, completed: false, created_at__gte: task.created_at, total: true, limit: 1 },
+  },
+});
+const page = zTaskPage.parse(open.data);
+assert.equal(page.total, 2);
+const item = page.items[0];
+assert(item);
+const edited = await PATCH("/api/v1/tasks/{id}", {
+  params: { path: { id: item.id }, header: { "If-Match": item.etag } },
+  body: { title: "Rewrite" },
+});
+assert.equal(edited.data?.etag, edited.response.headers.get("ETag"));
+const completed = await PATCH("/api/v1/tasks", {
+  params: { query: selected },
+  body: { completed: true },
+});
+assert.equal(completed.data?.count, 2);
+const removed = await DELETE("/api/v1/tasks", { params: { query: selected } });
+assert.equal(removed.data?.count, 2);
 
 const { error: invalid } = await POST("/api/v1/tasks", { body: { title: " " } });
 assert(invalid);

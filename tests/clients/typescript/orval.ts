@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 
-import { zProblemDetails, zTaskPage, zTaskRead } from "./generated/hey-api/zod.gen";
+import { zProblemDetails, zTaskBatchRead, zTaskPage, zTaskRead } from "./generated/hey-api/zod.gen";
 import {
   createTask,
+  createTasks,
   deleteTask,
+  deleteTasks,
   getTask,
   listTasks,
   toggleTask,
   updateTask,
+  updateTasks,
 } from "./generated/orval/api";
 import type { TaskCreate } from "./generated/orval/api.schemas";
 import { owner } from "./settings";
@@ -71,6 +74,35 @@ const found = await listTasks({ q: "DOG" }, asOwner);
 assert(found.status === 200);
 zTaskPage.parse(found.data);
 assert.equal(found.data.items.length, 1);
+
+const batch = await createTasks({ items: [{ title: "Read" }, { title: "Write" }] }, asOwner);
+const items = zTaskBatchRead.parse(batch.data).items;
+assert.deepEqual(
+  items.map(({ title }) => title),
+  ["Read", "Write"],
+);
+const ids = items.map(({ id }) => id);
+const open = await listTasks(
+  { id__in: ids, completed: false, created_at__gte: task.created_at, total: true, limit: 1 },
+  asOwner,
+);
+const page = zTaskPage.parse(open.data);
+assert.equal(page.total, 2);
+const item = page.items[0];
+assert(item);
+const edited = await updateTask(
+  item.id,
+  { title: "Rewrite" },
+  { headers: { ...asOwner.headers, "If-Match": item.etag } },
+);
+assert(edited.status === 200);
+assert.equal(edited.data.etag, edited.headers.get("ETag"));
+const completed = await updateTasks({ completed: true }, { id__in: ids }, asOwner);
+assert(completed.status === 200);
+assert.equal(completed.data.count, 2);
+const removed = await deleteTasks({ id__in: ids }, asOwner);
+assert(removed.status === 200);
+assert.equal(removed.data.count, 2);
 
 const invalid = await createTask({ title: " " }, asOwner);
 assert(invalid.status === 422);
