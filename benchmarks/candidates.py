@@ -58,6 +58,7 @@ OURS = Candidate("this project", "app.main:app")
 CANDIDATES = (
     OURS,
     Candidate("bare psycopg", "benchmarks.peers.bare_psycopg:app"),
+    Candidate("bare Starlette", "benchmarks.peers.bare_starlette:app"),
     Candidate("handwritten SQLModel", "benchmarks.peers.handwritten:app"),
     Candidate(
         "stock FastCRUD",
