@@ -15,7 +15,7 @@ class Candidate:
 
     Attributes:
         name: what the tables call it.
-        application: what uvicorn is told.
+        application: what uvicorn is told, or a program of Node.
         task: the last part of a task's path.
         paths: the operations that have another path than `OPERATIONS` says.
     """
@@ -58,6 +58,7 @@ OURS = Candidate("this project", "app.main:app")
 CANDIDATES = (
     OURS,
     Candidate("bare psycopg", "benchmarks.peers.bare_psycopg:app"),
+    Candidate("bare Starlette", "benchmarks.peers.bare_starlette:app"),
     Candidate("handwritten SQLModel", "benchmarks.peers.handwritten:app"),
     Candidate(
         "stock FastCRUD",
@@ -65,6 +66,7 @@ CANDIDATES = (
         task="{owner}/{id}",
         paths={"list 20": "?offset=0&limit=20&sort=-id"},
     ),
+    Candidate("Fastify", "benchmarks/peers/fastify/server.mjs"),
 )
 
 OPERATIONS = (

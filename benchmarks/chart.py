@@ -45,7 +45,7 @@ def write(name: str, title: str, measured: Measured, unit: str) -> None:
 
 def _legend(columns: list[str]) -> list[str]:
     parts = []
-    x = _LEFT
+    x = 16
     for column, colour in zip(columns, _COLOURS, strict=False):
         parts += [_rectangle(x, 42, 12, 12, colour), _text(x + 18, 52, column)]
         x += 34 + 7 * len(column)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psycopg
@@ -61,6 +62,10 @@ class Dataset:
         owner = 1 + number * 7919 % (self.owners - 1) if number % 10 else 0
         time = f"{(_START + 4 * number) * 1000:012x}"
         return Row(f"owner-{owner}", f"{time[:8]}-{time[8:]}-7000-8000-{number:012x}")
+
+    def created_at(self, number: int) -> str:
+        """Return when the task with a number was created."""
+        return f"{datetime.fromtimestamp(_START + 4 * number, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def random_rows(self, *, richest: bool = False) -> Iterator[Row]:
         """Give tasks without end, the same ones each time: of the richest, or of all others."""

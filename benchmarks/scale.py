@@ -1,12 +1,15 @@
 """What operations cost on many tasks, next to what they cost on few."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
+from statistics import median
 from urllib.parse import quote
 
 from rich.progress import track
+from uuid_utils.compat import uuid7
 
 from benchmarks import report
 from benchmarks.candidates import OPERATIONS, OURS, TASKS, Operation
@@ -22,10 +25,33 @@ _LIMIT = 1.3
 """How many times as long a request may take as what it is compared with."""
 _PAGE = 20
 _LARGEST_PAGE = 100
+_DAY = 86400 // 4
+"""How many tasks are made in a day."""
 _SORTS = ("-created_at", "created_at", "-updated_at", "updated_at")
-_SEARCHES = {"in every sixth task": "milk", "in one task": "(10)", "in none": "nowhere"}
+_SEARCHES = {
+    "without q": "sort=-created_at",
+    "in every sixth task": "q=milk",
+    "in one task": f"q={quote('(10)')}",
+    "in none": "q=nowhere",
+}
+_TOTALS = {
+    "without total": "sort=-created_at",
+    "total": "total=true",
+    "open tasks": "completed=false",
+    "total of open tasks": "completed=false&total=true",
+}
+_UNINDEXED = {
+    "by -created_at": "sort=-created_at",
+    "by title": "sort=title",
+    "open tasks by title": "sort=title&completed=false",
+}
+_MANY_AT_ONCE = ("create 100", "update 20", "delete 20", "delete 80 by a filter")
+"""What `_batches` does, in this order."""
+_BATCHES = 20
 _OWNERS = {"an owner": "owner-1", "the richest": RICHEST}
 _OF_WHOM = {"": False, ", of the richest": True}
+_APPLICATION = "benchmarks.unindexed:app"
+"""This project, with a sort order that no index serves."""
 Pages = Mapping[str, Mapping[str, Request]]
 """Requests for pages of lists, by row and by column of a table."""
 
@@ -46,42 +72,49 @@ async def scale(options: Options) -> None:
 async def _measure(few: Dataset, many: Dataset, options: Options) -> list[Table]:
     listener = Listener(many.url)
     async with (
-        serving(OURS.application, few.url) as server_of_few,
-        serving(OURS.application, many.url) as server,
+        serving(_APPLICATION, few.url) as server_of_few,
+        serving(_APPLICATION, many.url) as server,
         listener.listening() as url,
-        serving(OURS.application, url) as observed,
+        serving(_APPLICATION, url) as observed,
     ):
-        lists, searches = await _lists(server, many), _searches()
-        runners = {few: Runner(OURS, server_of_few), many: Runner(OURS, server)}
+        lists = await _lists(server, many)
+        searches, totals, unindexed = map(_first_pages, (_SEARCHES, _TOTALS, _UNINDEXED))
+        servers = {few: server_of_few, many: server}
         return [
             await _compare_pages("Lists", LISTS, server, lists, options, _LIMIT),
             await _compare_pages("Search", SEARCH, server, searches, options),
-            await _plans(many, Runner(OURS, observed), listener, {**lists, **searches}),
-            await _growth(runners, options),  # last, because it opens tasks
+            await _compare_pages("Totals", TOTALS, server, totals, options),
+            await _compare_pages("Sorts without an index", UNINDEXED, server, unindexed, options),
+            await _many_at_once(servers, options),
+            await _plans(many, observed, listener, [lists, searches, totals, unindexed]),
+            await _growth(servers, options),  # last, because it opens tasks
         ]
 
 
-def _searches() -> Pages:
-    """Return first pages with and without a search, which looks at one task after the other."""
+def _first_pages(queries: Mapping[str, str]) -> Pages:
+    """Return the first pages that some queries find, of an owner and of the richest."""
     return {
-        name: {
-            "without q": _page("sort=-created_at", owner),
-            **{found: _page(f"q={quote(text)}", owner) for found, text in _SEARCHES.items()},
-        }
+        name: {column: _page(query, owner) for column, query in queries.items()}
         for name, owner in _OWNERS.items()
     }
 
 
 async def _lists(server: Server, many: Dataset) -> Pages:
-    """Return the first page of the richest, one deep in the list, and the first of open tasks."""
+    """Return pages of the richest: the first, one deep in the list, and what filters find."""
     deep = min(10_000, many.tasks // 10 // _PAGE // 2)
+    middle = many.tasks // 2
+    since, until = many.created_at(middle), many.created_at(middle + _DAY)
+    ids = _ids(row.id for row in islice(many.random_rows(richest=True), _PAGE))
     return {
         sort: {
             "page 1": _page(f"sort={sort}"),
             f"page {deep:,}": _page(f"sort={sort}&cursor={await _cursor(server, sort, deep)}"),
             "open tasks": _page(f"sort={sort}&completed=false"),
+            "a day": _page(f"sort={sort}&{field}__gte={since}&{field}__lt={until}"),
+            "20 ids": _page(f"sort={sort}&{ids}"),
         }
         for sort in _SORTS
+        for field in [sort.removeprefix("-")]
     }
 
 
@@ -96,6 +129,10 @@ async def _cursor(server: Server, sort: str, page: int) -> str:
     return cursor
 
 
+def _ids(ids: Iterable[str]) -> str:
+    return "&".join(f"id__in={id_}" for id_ in ids)
+
+
 def _page(query: str, owner: str = RICHEST, size: int = _PAGE) -> Request:
     return Request(owner, "GET", f"{TASKS}?{query}&limit={size}")
 
@@ -103,11 +140,11 @@ def _page(query: str, owner: str = RICHEST, size: int = _PAGE) -> Request:
 async def _compare_pages(
     title: str, note: str, server: Server, pages: Pages, options: Options, limit: float = 0
 ) -> Table:
-    """Compare pages with those in the first column. Without a limit, they may fail."""
+    """Compare pages with those in the first column. Without a limit, they may be late."""
 
     async def cost(request: Request) -> Cost:
         requests = repeat(request)
-        cost, _ = await measure(server, requests, seconds=options.seconds, may_fail=not limit)
+        cost, _ = await measure(server, requests, seconds=options.seconds, may_be_late=not limit)
         return cost
 
     cells = {
@@ -118,22 +155,74 @@ async def _compare_pages(
     return comparison(title, note, only("latency", costs), "ms", limit)
 
 
-async def _plans(many: Dataset, runner: Runner, listener: Listener, pages: Pages) -> Table:
+async def _many_at_once(servers: Mapping[Dataset, Server], options: Options) -> Table:
+    """Measure what is done to many tasks at once, on few and on many tasks."""
+
+    async def cost(server: Server, owner: str) -> dict[str, float]:
+        requests = islice(_batches(owner), _BATCHES * len(_MANY_AT_ONCE))
+        _, answers = await measure(server, requests)
+        seconds = [answer.seconds for answer in answers]
+        return {
+            name: median(seconds[place :: len(_MANY_AT_ONCE)]) * 1000
+            for place, name in enumerate(_MANY_AT_ONCE)
+        }
+
+    cells = {
+        whose: {_column(dataset): partial(cost, servers[dataset], owner) for dataset in servers}
+        for whose, owner in _OWNERS.items()
+    }
+    costs = await interleave("Many at once", cells, options.rounds)
+    latency = {
+        f"{whose}, {name}": {
+            column: [cost[name] for cost in measured] for column, measured in columns.items()
+        }
+        for whose, columns in costs.items()
+        for name in _MANY_AT_ONCE
+    }
+    return comparison("Many at once", MANY_AT_ONCE, latency, "ms", _LIMIT)
+
+
+def _batches(owner: str) -> Iterator[Request]:
+    """Give the requests of `_MANY_AT_ONCE`, again and again. What the first creates is deleted."""
+    since = f"created_at__gte={datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    while True:
+        ids = [str(uuid7()) for _ in range(100)]
+        items = [{"id": id_, "title": "Buy milk", "description": "Two litres."} for id_ in ids]
+        some = _ids(ids[:20])
+        yield Request(owner, "POST", f"{TASKS}/batch", json.dumps({"items": items}))
+        yield Request(owner, "PATCH", f"{TASKS}?{some}", '{"completed": true}')
+        yield Request(owner, "DELETE", f"{TASKS}?{some}")
+        yield Request(owner, "DELETE", f"{TASKS}?{since}")
+
+
+async def _plans(
+    many: Dataset, server: Server, listener: Listener, tables: Iterable[Pages]
+) -> Table:
     """Show the plan of each kind of statement, as sent by the application."""
+    runner = Runner(OURS, server)
     rows = []
     for of_whom, richest in _OF_WHOM.items():
         for operation in OPERATIONS:
             await runner.run(operation, [next(many.random_rows(richest=richest))])
             rows.append([operation.name + of_whom, *explain(many.url, listener.statement)])
-    for row, columns in pages.items():
-        for column, request in columns.items():
-            await measure(runner.server, [request], may_fail=True)
-            rows.append([f"{row}, {column}", *explain(many.url, listener.statement)])
+    requests = {
+        f"{row}, {column}": request
+        for pages in tables
+        for row, columns in pages.items()
+        for column, request in columns.items()
+    }
+    for whose, owner in _OWNERS.items():
+        names = (f"{whose}, {name}" for name in _MANY_AT_ONCE)
+        requests |= zip(names, _batches(owner), strict=False)
+    for name, request in requests.items():
+        await measure(server, [request], may_be_late=True)
+        rows.append([name, *explain(many.url, listener.statement)])
     return Table("Plans", PLANS, ["", *EXPLAINED], rows)
 
 
-async def _growth(runners: Mapping[Dataset, Runner], options: Options) -> Table:
+async def _growth(servers: Mapping[Dataset, Server], options: Options) -> Table:
     """Measure each operation on few and on many tasks."""
+    runners = {dataset: Runner(OURS, server) for dataset, server in servers.items()}
 
     def cell(dataset: Dataset, operation: Operation, *, richest: bool) -> Cell[Cost]:
         rows = dataset.random_rows(richest=richest)
@@ -141,8 +230,7 @@ async def _growth(runners: Mapping[Dataset, Runner], options: Options) -> Table:
 
     cells = {
         operation.name + of_whom: {
-            f"{dataset.tasks:,} tasks": cell(dataset, operation, richest=richest)
-            for dataset in runners
+            _column(dataset): cell(dataset, operation, richest=richest) for dataset in runners
         }
         for of_whom, richest in _OF_WHOM.items()
         for operation in OPERATIONS
@@ -151,12 +239,26 @@ async def _growth(runners: Mapping[Dataset, Runner], options: Options) -> Table:
     return comparison("Growth", GROWTH, only("latency", costs), "ms", _LIMIT)
 
 
+def _column(dataset: Dataset) -> str:
+    return f"{dataset.tasks:,} tasks"
+
+
 GROWTH = "Latency. The tasks are taken at random."
 LISTS = "Latency of a page of the list of the richest."
 SEARCH = (
     "Latency of the first page, the newest tasks first. A search looks at the owner's tasks in the"
     " order of the list, until the page is full, and at nobody else's. After 5 seconds it is"
     " answered with 503."
+)
+TOTALS = (
+    "Latency of the first page, the newest tasks first, with the number of all that are found. They"
+    " are counted up to 10,000."
+)
+UNINDEXED = (
+    "Latency of the first page. All tasks of the owner that the filter finds are read and sorted."
+)
+MANY_AT_ONCE = (
+    "Latency. The ids of 20 tasks are given; the filter is the time since which they were created."
 )
 PLANS = (
     "The statements that the application sent, explained with the values that it sent, and for any"
