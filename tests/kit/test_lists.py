@@ -138,6 +138,22 @@ def test_a_sorted_list_takes_any_cursor_of_the_right_form(alice: httpx.Client, s
         assert response.status_code == 200
 
 
+def plan_of(database: URL, parameters: dict[str, str]) -> str:
+    """How PostgreSQL executes the statement of a list, for any values."""
+    with serve(database) as server, server.client("alice") as client:
+        assert client.get(MILESTONES, params=parameters).status_code == 200
+        (statement,) = (text for text in server.wire.statements if "LIMIT" in text)
+    with connect(database) as connection:
+        # Whatever it believes of so few rows: whether there is an index is the question.
+        for option in ("seqscan", "bitmapscan", "sort"):
+            connection.execute(f"SET enable_{option} = off")
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(f"PREPARE page AS {statement}")
+        nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", statement))))
+        rows = connection.execute(f"EXPLAIN EXECUTE page ({nulls})")
+        return "\n".join(row[0] for row in rows)
+
+
 @pytest.mark.plain
 @pytest.mark.parametrize("sort", INDEXED)
 def test_a_sorted_page_is_read_from_an_index_where_it_starts(
@@ -147,19 +163,7 @@ def test_a_sorted_page_is_read_from_an_index_where_it_starts(
     for _ in range(3):
         reach(alice, task_id=task_id)
     first = alice.get(MILESTONES, params={"sort": sort, "limit": 1}).json()
-    cursor = {"cursor": first["next_cursor"], "sort": sort}
-    with serve(database) as another, another.client("alice") as client:
-        client.get(MILESTONES, params=cursor)
-        (statement,) = (text for text in another.wire.statements if "LIMIT" in text)
-    with connect(database) as connection:
-        # Whatever it believes of so few rows: whether there is an index is the question.
-        for option in ("seqscan", "bitmapscan", "sort"):
-            connection.execute(f"SET enable_{option} = off")
-        connection.execute("SET plan_cache_mode = force_generic_plan")
-        connection.execute(f"PREPARE page AS {statement}")
-        parameters = len(set(re.findall(r"\$\d+", statement)))
-        rows = connection.execute(f"EXPLAIN EXECUTE page ({', '.join(['NULL'] * parameters)})")
-        plan = "\n".join(row[0] for row in rows)
+    plan = plan_of(database, {"cursor": first["next_cursor"], "sort": sort})
 
     starts = [["id <" if "created_at" in sort else "ROW("]]
     if "," in sort:  # of mixed directions there are two parts, each with a limit, to be merged
@@ -169,6 +173,26 @@ def test_a_sorted_page_is_read_from_an_index_where_it_starts(
     for scan, start in zip(scans, starts, strict=True):
         assert "owner_id" in scan
         assert all(part in scan.replace(">", "<") for part in start)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    ("parameters", "condition"),
+    [
+        ({"sort": "due", "due__gte": "2026-11-22", "due__lt": "2026-11-29"}, "COALESCE(due"),
+        ({"sort": "weight", "weight__gt": "3"}, "weight >"),
+        ({"sort": "updated_at", "updated_at__gte": "2026-11-22T00:00:00Z"}, "updated_at >="),
+        ({"sort": "-created_at", "created_at__lt": "2026-11-22T00:00:00Z"}, "id <="),
+        ({"sort": "created_at", "created_at__gte": "2026-11-22T00:00:00Z"}, "id >="),
+    ],
+)
+def test_a_range_is_read_from_an_index_where_it_starts(
+    database: URL, parameters: dict[str, str], condition: str
+) -> None:
+    plan = plan_of(database, parameters)
+
+    assert "Sort" not in plan
+    assert condition in plan.partition("Index Cond: ")[2].partition("\n")[0]
 
 
 @pytest.mark.parametrize("field", ["due", "weight", "created_at", "updated_at"])
