@@ -7,8 +7,9 @@ from sqlmodel import col
 
 from app.api.identity import current_owner
 from app.kit.api.etags import IfMatch, etag_headers, parse_if_match
+from app.kit.api.items import ItemId, with_etag
 from app.kit.api.problems import error_responses
-from app.kit.api.router import ItemId, owned_crud_router, with_etag
+from app.kit.api.router import owned_crud_router
 from app.kit.db.crud import OwnedCRUD
 from app.kit.models import ReadSchema
 from app.models.task import Task

@@ -1,38 +1,22 @@
-"""The generated operations of an owned resource, on one item and on many."""
+"""The router of an owned resource, with its generated operations."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from http import HTTPMethod
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from app.kit.api.batches import LARGEST_BATCH, LARGEST_BODY, Batch, Count, Items, batch_schemas
-from app.kit.api.envelope import largest_body
-from app.kit.api.errors import duplicate, no_such_method
-from app.kit.api.etags import IfMatch, IfNoneMatch, etag_headers, is_current, parse_if_match
-from app.kit.api.filters import SomeParameters, check_query, some_parameters
-from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
+from app.kit.api.items import add_create, add_delete, add_get, add_update
+from app.kit.api.many import add_create_many, add_delete_many, add_list, add_update_many
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
-from app.kit.db.errors import DuplicateKeyError
-from app.kit.models.constraints import is_referred_to
-from app.kit.models.fields import Id
 from app.kit.models.owned import Owned
-from app.kit.models.schemas import (
-    CreateSchema,
-    ReadSchema,
-    Schemas,
-    UpdateSchema,
-    schemas_of,
-    with_article,
-)
+from app.kit.models.schemas import CreateSchema, ReadSchema, Schemas, UpdateSchema, schemas_of
 
 OwnerDependency = Callable[..., Awaitable[str]]
-ItemId = Annotated[Id, Path(alias="id", description="Which one.")]
 
 
 class OwnedRouter(APIRouter):
@@ -120,254 +104,8 @@ def owned_crud_router(
         raise TypeError(f"{model.__name__} has no owner: derive it from Owned")
     schemas = schemas_of(model, create_schema, update_schema, read_schema)
     router = OwnedRouter(model, schemas, owner, path)
-    for add in (
-        _add_create, _add_list, _add_update_many, _add_delete_many, _add_create_many,
-        _add_get, _add_update, _add_delete,
-    ):  # fmt: skip
+    for add in (add_create, add_list, add_update_many, add_delete_many, add_create_many):
+        add(router)
+    for add in (add_get, add_update, add_delete):
         add(router)
     return router
-
-
-def or_404(row: ReadSchema | None) -> ReadSchema:
-    """Return a row, or answer 404: the same for a stranger's row as for an id that never was."""
-    if row is None:
-        raise HTTPException(404, "There is nothing with this id.")
-    return row
-
-
-def with_etag(row: ReadSchema | None, response: Response) -> ReadSchema:
-    """Return a row, and give the response its entity tag, or answer 404."""
-    item = or_404(row)
-    response.headers["ETag"] = item.etag
-    return item
-
-
-def _add_create(router: OwnedRouter) -> None:
-    one = with_article(router.model)
-
-    async def create(
-        item: CreateSchema,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-        request: Request,
-        response: Response,
-    ) -> ReadSchema | Response:
-        try:
-            row = await owned.create(item.model_dump())
-        except DuplicateKeyError as error:
-            existing = error.existing
-            return duplicate(error, _whereabouts(existing, request) if existing else {})
-        response.headers.update(_whereabouts(row, request))
-        return row
-
-    create.__annotations__["item"] = router.schemas.create
-    refused = error_responses(400, 409, 413, 415, 422)
-    refused[409] |= etag_headers("Location", required=False)  # only if the id is what is there
-    router.add_api_route(
-        "",
-        create,
-        methods=["POST"],
-        operation_id=f"create{router.model.__name__}",
-        summary=f"Create {one}",
-        description=f"Store {one} that belongs to the caller.",
-        status_code=201,
-        response_model=router.schemas.read,
-        responses={201: etag_headers("Location"), **refused},
-    )
-
-
-def _whereabouts(row: ReadSchema, request: Request) -> dict[str, str]:
-    return {"ETag": row.etag, "Location": f"{request.url.path}/{row.id}"}
-
-
-def _add_list(router: OwnedRouter) -> None:
-    page = page_schema(router.model, router.schemas.read)
-
-    async def get_page(
-        request: Request,
-        parameters: ListParameters,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-    ) -> Page[Any]:
-        check_query(request.scope["query_string"])
-        rows = await owned.get_page(
-            sort=parameters.sort,
-            limit=parameters.limit + 1,
-            filters=parameters.filters,
-            search=parameters.search,
-            position=parameters.position,
-            total=parameters.total,
-        )
-        return page.of(rows, parameters)
-
-    parameters = list_parameters(router.model, router.schemas.read)
-    get_page.__annotations__["parameters"] = Annotated[parameters, Query()]
-    router.add_api_route(
-        "",
-        get_page,
-        methods=["GET"],
-        operation_id=f"list{router.plural}",
-        summary=f"List {router.name}",
-        description=f"Show the caller's {router.name}, a page at a time.",
-        response_model=page,
-        responses=error_responses(422),
-    )
-
-
-def _add_update_many(router: OwnedRouter) -> None:
-    async def update_many(
-        request: Request,
-        parameters: SomeParameters,
-        item: UpdateSchema,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-    ) -> Count:
-        check_query(request.scope["query_string"])
-        count = await owned.update_many(
-            item.model_dump(), filters=parameters.filters, search=parameters.search
-        )
-        return Count(count=count)
-
-    update_many.__annotations__ |= {
-        "parameters": Annotated[some_parameters(router.model), Query()],
-        "item": router.schemas.update,
-    }
-    taken = [409] if router.model.unique else []
-    router.add_api_route(
-        "",
-        update_many,
-        methods=["PATCH"],
-        operation_id=f"update{_several(router)}",
-        summary=f"Update {router.name}",
-        description=f"Change the given fields of all of the caller's {router.name} that match each"
-        " filter, of which one at least is needed. All are changed, or none.",
-        responses=error_responses(400, *taken, 413, 415, 422),
-    )
-
-
-def _add_delete_many(router: OwnedRouter) -> None:
-    async def delete_many(
-        request: Request,
-        parameters: SomeParameters,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-    ) -> Count:
-        check_query(request.scope["query_string"])
-        count = await owned.delete_many(filters=parameters.filters, search=parameters.search)
-        return Count(count=count)
-
-    parameters = some_parameters(router.model)
-    delete_many.__annotations__["parameters"] = Annotated[parameters, Query()]
-    router.add_api_route(
-        "",
-        delete_many,
-        methods=["DELETE"],
-        operation_id=f"delete{_several(router)}",
-        summary=f"Delete {router.name}",
-        description=f"Remove all of the caller's {router.name} that match each filter, of which one"
-        " at least is needed. All are removed, or none.",
-        responses=error_responses(*_referred_to(router), 422),
-    )
-
-
-def _add_create_many(router: OwnedRouter) -> None:
-    batch_schema, items_schema = batch_schemas(router.model, router.schemas)
-
-    @largest_body(LARGEST_BODY)
-    async def create_many(
-        batch: Batch, owned: Annotated[OwnedCRUD, Depends(router.owned)]
-    ) -> Items:
-        rows = await owned.create_many([item.model_dump() for item in batch.items])
-        return Items.model_construct(items=rows)
-
-    create_many.__annotations__["batch"] = batch_schema
-    router.add_api_route(
-        "/batch",
-        create_many,
-        methods=["POST"],
-        operation_id=f"create{_several(router)}",
-        summary=f"Create {router.name}",
-        description=f"Store up to {LARGEST_BATCH} {router.name} that belong to the caller, all or"
-        " none. The answer has them in the same order.",
-        status_code=201,
-        response_model=items_schema,
-        responses=error_responses(400, 409, 413, 415, 422),
-    )
-    others: list[str] = [method for method in HTTPMethod if method != "POST"]
-    router.add_api_route("/batch", no_such_method, methods=others, include_in_schema=False)
-
-
-def _several(router: OwnedRouter) -> str:
-    """Return what an operationId for many items ends with, unlike that for one."""
-    return f"{'Many' * (router.plural == router.model.__name__)}{router.plural}"
-
-
-def _referred_to(router: OwnedRouter) -> list[int]:
-    table = router.model.__table__  # type: ignore[attr-defined]
-    return [409] if is_referred_to(table) else []
-
-
-def _add_get(router: OwnedRouter) -> None:
-    async def get(
-        id_: ItemId,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-        response: Response,
-        if_none_match: IfNoneMatch = None,
-    ) -> ReadSchema | Response:
-        row = with_etag(await owned.get(id_), response)
-        if is_current(if_none_match, row):
-            return Response(None, 304, response.headers)
-        return row
-
-    router.add_api_route(
-        "/{id}",
-        get,
-        methods=["GET"],
-        operation_id=f"get{router.model.__name__}",
-        summary=f"Get {with_article(router.model)}",
-        description=f"Show one of the caller's {router.name}.",
-        response_model=router.schemas.read,
-        responses={200: etag_headers(), 304: etag_headers(), **error_responses(404, 422)},
-    )
-
-
-def _add_update(router: OwnedRouter) -> None:
-    async def update(
-        id_: ItemId,
-        item: UpdateSchema,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-        response: Response,
-        if_match: IfMatch = None,
-    ) -> ReadSchema:
-        row = await owned.update(id_, item.model_dump(), parse_if_match(if_match))
-        return with_etag(row, response)
-
-    update.__annotations__["item"] = router.schemas.update
-    taken = [409] if router.model.unique else []
-    router.add_api_route(
-        "/{id}",
-        update,
-        methods=["PATCH"],
-        operation_id=f"update{router.model.__name__}",
-        summary=f"Update {with_article(router.model)}",
-        description="Change the given fields. What is left out stays as it is.",
-        response_model=router.schemas.read,
-        responses={200: etag_headers(), **error_responses(400, 404, *taken, 412, 413, 415, 422)},
-    )
-
-
-def _add_delete(router: OwnedRouter) -> None:
-    async def delete(
-        id_: ItemId,
-        owned: Annotated[OwnedCRUD, Depends(router.owned)],
-        if_match: IfMatch = None,
-    ) -> None:
-        or_404(await owned.delete(id_, parse_if_match(if_match)))
-
-    router.add_api_route(
-        "/{id}",
-        delete,
-        methods=["DELETE"],
-        operation_id=f"delete{router.model.__name__}",
-        summary=f"Delete {with_article(router.model)}",
-        description=f"Remove one of the caller's {router.name} for good.",
-        status_code=204,
-        response_class=Response,  # without a media type, as it has no body
-        responses=error_responses(404, *_referred_to(router), 412, 422),
-    )

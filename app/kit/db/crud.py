@@ -24,7 +24,7 @@ from app.kit.db.errors import (
 from app.kit.db.selects import NO_FILTERS, TOTAL, Filters, Position, Selection
 from app.kit.db.statements import COUNT, THERE, Query, Statements, Versions
 from app.kit.models.constraints import referred_table
-from app.kit.models.owned import Owned, new_id, own_fields
+from app.kit.models.owned import Owned, new_id, own_fields, table_of
 from app.kit.models.schemas import ReadSchema
 from app.kit.models.sorting import parse_sort, reverse_sort
 from app.kit.models.time import creation_time, entity_tag
@@ -270,7 +270,7 @@ class OwnedCRUD:
         policy could hide it.
         """
         sent = [tuple([row[field] for field in error.fields]) for row in rows]
-        table: Table = self.model.__table__  # type: ignore[attr-defined]
+        table = table_of(self.model)
         if not isinstance(error, ForeignKeyError):
             there = await self._existing(table, error.fields, sent)
             return [n for n, key in enumerate(sent) if key in there or key in sent[:n]]

@@ -17,7 +17,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Select,
-    Table,
     any_,
     bindparam,
     func,
@@ -32,7 +31,8 @@ from sqlmodel import col
 
 from app.kit.db.compiled import OWNER
 from app.kit.db.search import contains, search_values
-from app.kit.models.owned import Owned
+from app.kit.models.fields import RANGE
+from app.kit.models.owned import Owned, table_of
 from app.kit.models.sorting import Sort, parse_sort, sort_columns, sort_key
 from app.kit.models.time import ids_made_at
 
@@ -131,7 +131,7 @@ class Selects:
 
     def __init__(self, model: type[Owned], read_schema: type[BaseModel]) -> None:
         self._model = model
-        self._table: Table = model.__table__  # type: ignore[attr-defined]
+        self._table = table_of(model)
         self._read_schema = read_schema
         mine = PolicyConfig(read=col(model.owner_id) == OWNER)
         self._fastcrud: FastCRUD[Any, Any, Any, Any, Any, Any] = FastCRUD(
@@ -189,7 +189,7 @@ class Selects:
     def _implied(self, field: str, operator: str) -> ColumnElement[bool]:
         """Return a condition that follows from a filter, and that an index starts or ends at."""
         compare, type_ = _COMPARISONS.get(operator), self._model.owned_fields[field].type
-        if compare and field == "created_at":
+        if operator in RANGE and field == "created_at":
             id_ = bindparam(_sought(f"id_of_{field}__{operator}"), type_=self._table.c.id.type)
             return self._table.c.id <= id_ if "lt" in operator else self._table.c.id >= id_
         if compare and type_.is_nullable and field in self._indexed:

@@ -50,7 +50,7 @@ from app.kit.db.selects import (
     Selects,
     page_values,
 )
-from app.kit.models.owned import Owned
+from app.kit.models.owned import Owned, table_of
 from app.kit.models.sorting import Sort
 from app.kit.models.time import later_version
 
@@ -113,7 +113,7 @@ class Statements:
 
     def __init__(self, model: type[Owned], read_schema: type[BaseModel]) -> None:
         self._model = model
-        self._table: Table = model.__table__  # type: ignore[attr-defined]
+        self._table = table_of(model)
         self._selects = Selects(model, read_schema)
         self._kept: dict[Hashable, CompiledStatement] = {}
         self._get = CompiledStatement(self._selects.one)

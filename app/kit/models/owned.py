@@ -142,6 +142,12 @@ _columns: dict[int, Any] = {}
 _owned_tables: WeakSet[Table] = WeakSet()
 
 
+def table_of(model: type[Owned]) -> Table:
+    """Return the table of a model."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
+
+
 def is_owned(table: Table) -> bool:
     """Tell whether a table is that of an owned model."""
     return table in _owned_tables
@@ -230,7 +236,7 @@ def _literal(default: Any) -> Any:  # noqa: ANN401 - of any kind
 
 @event.listens_for(Owned, "instrument_class", propagate=True)
 def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
-    table: Table = model.__table__  # type: ignore[attr-defined]
+    table = table_of(model)
     _owned_tables.add(table)
     table.c.updated_at.onupdate = ColumnDefault(later_version(table), for_update=True)
     schemas = {name: field.type.schema for name, field in model.owned_fields.items()}
