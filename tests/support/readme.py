@@ -4,7 +4,7 @@ import re
 
 from tests.support.repository import ROOT
 
-FILES = ["README.md", "tests/README.md", "migrations/README.md"]
+FILES = ["README.md", "app/api/README.md", "tests/README.md", "migrations/README.md"]
 README = "".join((ROOT / file).read_text(encoding="utf-8") for file in FILES)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
