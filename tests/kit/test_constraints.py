@@ -1,10 +1,17 @@
 """What is unique is there once for each owner, and a reference leads to what its owner has."""
 
-from uuid import uuid4
+from collections.abc import Iterator
+from typing import Annotated
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlmodel import SQLModel
+from uuid_utils.compat import uuid7
 
+from app.api.identity import current_owner
+from app.kit.api.router import owned_crud_router
+from app.kit.models import Owned, References
 from tests.support.database import connect
 from tests.support.migrations import MakeDatabase, migrated
 from tests.support.milestones import MILESTONES, Milestone, reach
@@ -115,3 +122,50 @@ def test_a_task_that_does_not_take_its_milestones_with_it_is_not_deleted(
             assert_problem(response, 409)
             assert response.json()["detail"] == "There are other items that refer to this one."
         assert alice.get(MILESTONES).json()["items"] == [milestone]
+
+
+@pytest.fixture
+def folders(make_database: MakeDatabase) -> Iterator[httpx.Client]:
+    """A client of an application with folders, which may be in one another."""
+
+    class Folder(Owned, table=True):
+        filterable = ("inside",)
+
+        inside: Annotated[UUID, References("folder")] | None = None
+
+    with serve(migrated(make_database())) as server, server.client("alice") as alice:
+        router = owned_crud_router(Folder, owner=current_owner, path="/folders")
+        server.app.include_router(router)
+        yield alice
+    SQLModel.metadata.remove(SQLModel.metadata.tables["folder"])
+
+
+@pytest.mark.plain
+def test_an_item_of_a_batch_may_refer_to_another_of_it(folders: httpx.Client) -> None:
+    parent, child = str(uuid7()), str(uuid7())
+    tree = [{"id": child, "inside": parent}, {}, {"id": parent}]
+
+    created = folders.post("/folders/batch", json={"items": tree})
+    assert [item["inside"] for item in created.json()["items"]] == [parent, None, None]
+
+    broken = [{"id": str(uuid7())}, {"inside": NEVER_WAS}, {"inside": child}, {}]
+    broken.append({"inside": str(broken[0]["id"])})
+    assert_problem(
+        folders.post("/folders/batch", json={"items": broken}), 422, "/body/items/1/inside"
+    )
+
+
+@pytest.mark.plain
+def test_all_that_match_are_deleted_unless_another_item_refers_to_one(
+    folders: httpx.Client,
+) -> None:
+    parent = folders.post("/folders", json={}).json()
+    for _ in range(2):
+        folders.post("/folders", json={"inside": parent["id"]})
+
+    ends = {"inside__is": "null"}
+    assert_problem(folders.delete("/folders", params=ends), 409)
+    assert len(folders.get("/folders").json()["items"]) == 3
+    inner = {"inside": parent["id"]}
+    assert folders.delete("/folders", params=inner).json() == {"count": 2}
+    assert folders.delete("/folders", params=ends).json() == {"count": 1}
