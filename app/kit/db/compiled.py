@@ -9,6 +9,7 @@ from sqlalchemy import BindParameter, Select, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db.errors import OwnerMissingError
 
@@ -94,6 +95,6 @@ class CompiledStatement:
             raise ValueError(f"two columns have the same name: {', '.join(names)}")
         for place, (name, type_) in enumerate(zip(names, self._types, strict=True)):
             convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, result.ftype(place))
-            if convert:
+            if convert and not isinstance(type_, UTCDateTime):  # psycopg reads these in UTC
                 self._from_database[name] = convert
         self.names = names
