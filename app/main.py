@@ -14,6 +14,7 @@ from app.kit.api.envelope import Envelope
 from app.kit.api.lifespan import RefuseToStart
 from app.kit.api.openapi import DescribedAPI
 from app.kit.api.router import OwnedRouter
+from app.kit.api.routes import RouteTable
 from app.kit.db.database import Database
 
 ROUTERS: list[OwnedRouter] = [
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             Middleware(Envelope, cors_origins=settings.cors_origins, root_path=settings.root_path)
         ],
     )
+    app.router.middleware_stack = RouteTable(app)
     app.state.settings = settings
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

@@ -42,5 +42,5 @@ def configure(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        # It logs each request, with its query string. See app/kit/api/request_log.py.
+        # It logs each request, with its query string. See app/kit/api/envelope.py.
         logger.propagate = name != "uvicorn.access"

@@ -1,14 +1,15 @@
 """Statements that are built and compiled once, and sent with new values as often as need be."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from psycopg import AsyncCursor, Column, DataError
-from psycopg.adapt import Transformer
+from psycopg.abc import Transformer
+from psycopg.pq.abc import PGresult
 from sqlalchemy import BindParameter, Select, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db.errors import OwnerMissingError
 
@@ -61,17 +62,19 @@ class CompiledStatement:
         """Return the values of all parameters as psycopg takes them."""
         return {**self._constants, **self._converted(given)}
 
-    async def rows(self, cursor: AsyncCursor[tuple[Any, ...]]) -> list[Row]:
-        """Return the rows of a cursor that has executed it, by the names of the columns."""
+    def rows(self, result: PGresult, transformer: Transformer) -> list[Row]:
+        """Return the rows of a result, by the names of the columns, and free its memory.
+
+        Args:
+            result: what came when it was executed.
+            transformer: reads values. Not that of the connection: the TimeZone of the session may
+                move a time beyond Python's years.
+        """
         if not self.names:
-            self._learn(cursor.description or [])
-        try:
-            values = await cursor.fetchall()
-        except DataError:
-            # The TimeZone of the session moves a time beyond Python's years: read it in UTC.
-            transformer = Transformer()
-            transformer.set_pgresult(cursor.pgresult)
-            values = transformer.load_rows(0, cursor.rowcount, tuple)
+            self._learn(result)
+        transformer.set_pgresult(result)
+        values = transformer.load_rows(0, result.ntuples, tuple)
+        result.clear()
         rows = [dict(zip(self.names, row, strict=True)) for row in values]
         for name, convert in self._from_database.items():
             for row in rows:
@@ -85,12 +88,13 @@ class CompiledStatement:
             for key, value in values.items()
         }
 
-    def _learn(self, columns: Sequence[Column]) -> None:
+    def _learn(self, result: PGresult) -> None:
         """Find out what the columns are called, and how their values are converted."""
-        self.names = [column.name for column in columns]
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"two columns have the same name: {', '.join(self.names)}")
-        for column, type_ in zip(columns, self._types, strict=True):
-            convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, column.type_code)
-            if convert:
-                self._from_database[column.name] = convert
+        names = [(result.fname(place) or b"").decode() for place in range(result.nfields)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two columns have the same name: {', '.join(names)}")
+        for place, (name, type_) in enumerate(zip(names, self._types, strict=True)):
+            convert = type_.dialect_impl(DIALECT).result_processor(DIALECT, result.ftype(place))
+            if convert and not isinstance(type_, UTCDateTime):  # psycopg reads these in UTC
+                self._from_database[name] = convert
+        self.names = names

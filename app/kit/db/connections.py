@@ -4,13 +4,14 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from math import inf
 from time import monotonic
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, Error, OperationalError, ProgrammingError
+from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, ProgrammingError
 from psycopg._preparing import Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import PQGen
@@ -18,7 +19,7 @@ from psycopg.conninfo import conninfo_attempts_async
 from psycopg.errors import Diagnostic
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGcancelConn, PGconn
+from psycopg.pq.abc import PGcancelConn, PGconn, PGresult
 from psycopg.waiting import wait_async, wait_conn_async
 
 ResultT = TypeVar("ResultT")
@@ -27,6 +28,8 @@ _PAUSE = 0.3
 _PAUSE_AFTER_REFUSAL = 10.0
 """Seconds. Hosts ban clients that try too often with a wrong password."""
 _CANCEL_TIMEOUT = 5.0
+_MOST_CURSORS = 100
+"""Psycopg keeps as many prepared statements."""
 
 # A failed connection has no SQLSTATE. In another language the attempts go on until the timeout.
 _REFUSAL = re.compile(
@@ -67,14 +70,27 @@ class InterruptibleConnection(AsyncConnection[Any]):
 
     Attributes:
         is_lent: whether a session of SQLAlchemy uses it, which must not close it.
+        cursor_of: returns the cursor that a query had last time. It knows how the parameters are
+            converted, which a new one would have to look up.
     """
 
     is_lent = False
+    cursor_of: Callable[[str], AsyncCursor[Any]]
     _is_given_up = False
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
         self._prepared = _PrepareManager()
+        self.cursor_of = lru_cache(_MOST_CURSORS)(lambda _query: self.cursor(binary=True))
+
+    async def result_of(
+        self, query: str, parameters: Mapping[str, Any], *, prepare: bool | None
+    ) -> PGresult:
+        """Execute a query with the cursor that it had last time, and return what has come."""
+        cursor = self.cursor_of(query)
+        await cursor.execute(query, parameters, prepare=prepare)
+        assert cursor.pgresult is not None  # noqa: S101 - or else it raises
+        return cursor.pgresult
 
     async def wait(
         self,

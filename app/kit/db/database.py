@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from psycopg import AsyncCursor, Error, OperationalError
+from psycopg import Error, OperationalError
+from psycopg.adapt import Transformer
 from psycopg.errors import (
     DuplicatePreparedStatement,
     FeatureNotSupported,
@@ -13,6 +14,7 @@ from psycopg.errors import (
     ReadOnlySqlTransaction,
     SerializationFailure,
 )
+from psycopg.pq.abc import PGresult
 from sqlalchemy import URL
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -56,6 +58,7 @@ class Database:
         self._connector = Connector(options, patience=timeout / 4)
         self._pool = Pool(self._connector, answer_timeout=timeout / 5)
         self._sessions = Sessions()
+        self._transformer = Transformer()  # of no connection: its times are in UTC
 
     async def rows(
         self,
@@ -82,9 +85,9 @@ class Database:
             DatabaseError: the database refuses the statement.
         """
         parameters = statement.values({**values, OWNER.key: owner})
-        cursor = await self._execute(statement.text, parameters, repeatable=repeatable)
-        # All rows have come with the answer: to fetch them takes no connection.
-        return await statement.rows(cursor)
+        result = await self._execute(statement.text, parameters, repeatable=repeatable)
+        # All rows have come with the answer: to read them takes no connection.
+        return statement.rows(result, self._transformer)
 
     @asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
@@ -102,9 +105,9 @@ class Database:
         Raises:
             DatabaseUnavailableError: it is out of reach, or lacks something. The message says what.
         """
-        cursor = await self._execute(readiness.QUERY, readiness.needed(), repeatable=True)
-        if lack := await cursor.fetchone():
-            raise DatabaseUnavailableError(lack[0])
+        result = await self._execute(readiness.QUERY, readiness.needed(), repeatable=True)
+        if result.ntuples and (lack := result.get_value(0, 0)):
+            raise DatabaseUnavailableError(lack.decode())
 
     async def close(self) -> None:
         """Close all connections."""
@@ -112,7 +115,7 @@ class Database:
 
     async def _execute(
         self, query: str, parameters: Mapping[str, Any], *, repeatable: bool
-    ) -> AsyncCursor[Any]:
+    ) -> PGresult:
         async with self._turn():
             async with self._pool.connection() as connection:
                 try:
@@ -128,13 +131,11 @@ class Database:
 
     async def _run(
         self, connection: InterruptibleConnection, query: str, parameters: Mapping[str, Any]
-    ) -> AsyncCursor[Any]:
+    ) -> PGresult:
         """Execute a statement, once more if PostgreSQL says that it has carried nothing out."""
         while True:
             try:
-                return await connection.execute(
-                    query, parameters, prepare=self._prepare, binary=True
-                )
+                return await connection.result_of(query, parameters, prepare=self._prepare)
             except SerializationFailure:
                 continue  # of the isolation that the database has by default: another one was first
             except FeatureNotSupported:
@@ -142,7 +143,7 @@ class Database:
                 await connection.execute("DEALLOCATE ALL")
             except (InvalidSqlStatementName, DuplicatePreparedStatement):
                 self._prepare = False  # a pooler gives each statement to another server
-            return await connection.execute(query, parameters, prepare=False, binary=True)
+            return await connection.result_of(query, parameters, prepare=False)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
