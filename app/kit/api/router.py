@@ -1,14 +1,13 @@
 """The five generated operations of an owned resource."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from app.kit.api.direct import direct_route
 from app.kit.api.errors import duplicate
 from app.kit.api.etags import IfMatch, IfNoneMatch, etag, etag_headers, is_current, parse_if_match
 from app.kit.api.pagination import (
@@ -59,7 +58,7 @@ class OwnedRouter(APIRouter):
             prefix=path,
             tags=[self.name],
             responses=error_responses(401, 500, 503),
-            route_class=_route_class(owner),
+            route_class=direct_route(owner),
         )
         crud = OwnedCRUD(model, schemas.read)
 
@@ -67,29 +66,6 @@ class OwnedRouter(APIRouter):
             return crud.bind(request.state.database, owner_id)
 
         self.owned = owned
-
-
-def _route_class(owner: OwnerDependency) -> type[APIRoute]:
-    """Return the class of routes that answer 401 first, though FastAPI reads the body first."""
-
-    async def nothing() -> None: ...
-
-    identify = APIRoute("/", nothing, dependencies=[Depends(owner)]).get_route_handler()
-
-    class OwnedRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def handle_identified(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except (HTTPException, RequestValidationError):
-                    await identify(request)
-                    raise
-
-            return handle_identified if self.body_field else handle
-
-    return OwnedRoute
 
 
 def owned_crud_router(
