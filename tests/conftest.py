@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 import structlog
+from fastapi.dependencies.utils import SolvedDependency, solve_dependencies
 from sqlalchemy import URL, make_url
 
 from app.config import Settings
@@ -124,6 +126,19 @@ def logs() -> Iterator[Logs]:
     """What the application logs, from here on."""
     with captured() as entries:
         yield entries
+
+
+@pytest.fixture
+def solved(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The paths of the routes whose dependencies FastAPI solves, from here on."""
+    paths: list[str | None] = []
+
+    async def solve(**arguments: Any) -> SolvedDependency:
+        paths.append(arguments["dependant"].path)
+        return await solve_dependencies(**arguments)
+
+    monkeypatch.setattr("fastapi.routing.solve_dependencies", solve)
+    return paths
 
 
 @pytest.fixture

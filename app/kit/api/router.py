@@ -1,14 +1,12 @@
 """The router of an owned resource, with its generated operations."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Depends, Request
 
+from app.kit.api.direct import direct_route
 from app.kit.api.items import add_create, add_delete, add_get, add_update
 from app.kit.api.many import add_create_many, add_delete_many, add_list, add_update_many
 from app.kit.api.problems import error_responses
@@ -43,7 +41,7 @@ class OwnedRouter(APIRouter):
             prefix=path,
             tags=[self.name],
             responses=error_responses(401, 500, 503),
-            route_class=_route_class(owner),
+            route_class=direct_route(owner),
         )
         crud = OwnedCRUD(model, schemas.read)
 
@@ -51,29 +49,6 @@ class OwnedRouter(APIRouter):
             return crud.bind(request.state.database, owner_id)
 
         self.owned = owned
-
-
-def _route_class(owner: OwnerDependency) -> type[APIRoute]:
-    """Return the class of routes that answer 401 first, though FastAPI reads the body first."""
-
-    async def nothing() -> None: ...
-
-    identify = APIRoute("/", nothing, dependencies=[Depends(owner)]).get_route_handler()
-
-    class OwnedRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def handle_identified(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except (HTTPException, RequestValidationError):
-                    await identify(request)
-                    raise
-
-            return handle_identified if self.body_field else handle
-
-    return OwnedRoute
 
 
 def owned_crud_router(

@@ -1,0 +1,297 @@
+"""The direct path of a request through a route, without FastAPI's solving of dependencies.
+
+FastAPI analyses an endpoint when its route is made, and describes it in the OpenAPI document. From
+the same analysis `direct_route` makes, once, what each request then goes through:
+
+1. The dependencies are called, that of the owner too: a stranger gets a 401 before all else.
+2. The body is read and parsed. What is no JSON is a 400.
+3. FastAPI's fields validate path, query, headers and body. A 422 names all that is wrong in them.
+4. The endpoint is called, and the response model turns what it returns into bytes.
+
+Errors go to the handlers of the application, as ever. What is not known here, such as a ``def`` or
+``yield`` dependency, a cookie, a form or a background task, makes FastAPI answer the requests of a
+route. It answers a request, too, whose dependencies are overridden or that is traced.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from copy import deepcopy
+from dataclasses import fields
+from email.message import Message
+from functools import lru_cache, partial
+from inspect import iscoroutinefunction, isroutine, signature
+from typing import Any, TypeGuard, get_args
+
+from fastapi import Depends, Request, Response, __version__
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import EndpointContext, RequestValidationError
+from fastapi.params import Form
+from fastapi.routing import APIRoute, get_request_handler, serialize_response
+from fastapi.telemetry import get_telemetry_data
+from fastapi.utils import is_body_allowed_for_status_code
+from pydantic import BaseModel, Json
+from pydantic.fields import FieldInfo
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+_CHANGED = f"{__name__} has to follow FastAPI {__version__}"
+try:
+    from fastapi._compat import ModelField, field_annotation_is_sequence
+    from fastapi.routing import _effective_route_context_var
+except ImportError as error:
+    raise ImportError(_CHANGED) from error
+
+_DUMP = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults", "exclude_none")
+_ROUTE = {
+    *("dependant", "body_field", "embed_body_fields", "strict_content_type", "form_limits"),
+    *("status_code", "response_class", "response_field", "stream_item_field", "is_json_stream"),
+    *("dependency_overrides_provider", *(f"response_model_{name}" for name in _DUMP)),
+}
+"""What FastAPI makes its own handler of: all of it is known here."""
+
+if new := signature(get_request_handler).parameters.keys() - _ROUTE:
+    raise ImportError(f"{_CHANGED}: its routes have {', '.join(new)}")
+
+_FUNCTION = {
+    *("call", "name", "path", "scope", "use_cache", "dependencies"),
+    *("path_params", "query_params", "header_params", "body_params"),
+    *("request_param_name", "http_connection_param_name", "response_param_name"),
+}
+"""What is known here of an endpoint or a dependency. One that has more is left to FastAPI."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_ABSENT: Any = object()
+
+
+class _UnknownError(Exception):
+    """Only FastAPI knows how to answer."""
+
+
+def direct_route(owner: Callable[..., Awaitable[str]]) -> type[APIRoute]:
+    """Return the class of routes that take the direct path, or else have FastAPI answer.
+
+    Either way a 401 comes first, though FastAPI reads the body before it calls a dependency.
+
+    Args:
+        owner: the dependency that returns the id of the caller.
+    """
+
+    async def nothing() -> None: ...
+
+    class DirectRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+            included = _effective_route_context_var.get()  # with what its router adds
+            route = included if included and included.original_route is self else self
+            app = route.dependency_overrides_provider
+            identify = APIRoute(
+                "/", nothing, dependencies=[Depends(owner)], dependency_overrides_provider=app
+            ).get_route_handler()
+
+            async def handle_identified(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except (HTTPException, RequestValidationError):
+                    await identify(request)
+                    raise
+
+            by_fastapi = handle_identified if route.body_field else handle
+            try:
+                return _direct(route, by_fastapi)
+            except _UnknownError:
+                return by_fastapi
+
+    return DirectRoute
+
+
+def _direct(route: APIRoute, by_fastapi: Handler) -> Handler:
+    """Return what answers the requests of a route.
+
+    Raises:
+        _UnknownError: it uses what is not known here.
+    """
+    field, app = route.body_field, route.dependency_overrides_provider
+    if field and (isinstance(field.field_info, Form) or not route.strict_content_type):
+        raise _UnknownError
+    endpoint = _Function(route.dependant, field)
+    make: Any = route.response_class
+    is_default = isinstance(make, DefaultPlaceholder)
+    if is_default:
+        is_json = route.response_field is not None
+        make = partial(Response, media_type="application/json") if is_json else make.value
+    serialize = partial(
+        serialize_response,
+        field=route.response_field,
+        dump_json=is_default,
+        endpoint_ctx=EndpointContext(path=route.path_format),
+        **{name: getattr(route, f"response_model_{name}") for name in _DUMP},
+    )
+
+    async def handle(request: Request) -> Response:
+        if (app and app.dependency_overrides) or get_telemetry_data():
+            return await by_fastapi(request)
+        exchange = _Exchange(request)
+        arguments = await endpoint.arguments(exchange)
+        if exchange.errors:
+            body = None if exchange.body is _ABSENT else exchange.body
+            raise RequestValidationError(exchange.errors, body=body)
+        result = await endpoint.call(**arguments)
+        if isinstance(result, Response):
+            return result
+        content = await serialize(response_content=result)
+        status = exchange.response.status_code or route.status_code
+        response: Response = make(content, status_code=status) if status else make(content)
+        if not is_body_allowed_for_status_code(response.status_code):
+            response.body = b""
+        response.raw_headers.extend(exchange.response.raw_headers)
+        return response
+
+    return handle
+
+
+class _Exchange:
+    """A request, and what is known of the answer so far."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.body = _ABSENT
+        self.response = Response(status_code=0)  # so it has no Content-Length either
+        self.results: dict[object, object] = {}
+        self.errors: list[Any] = []
+
+    def valid(self, field: ModelField, value: object, *loc: str) -> object:
+        """Return the value that a field makes of what was sent, or note what is wrong with it."""
+        if value is _ABSENT:
+            if field.field_info.is_required():
+                missing = {"type": "missing", "loc": loc, "msg": "Field required", "input": None}
+                self.errors.append(missing)
+                return None
+            value = deepcopy(field.default)
+            if not field.field_info.validate_default:
+                return value
+        valid, errors = field.validate(value, loc=loc)
+        self.errors += errors
+        return valid
+
+
+class _Function:
+    """An endpoint or a dependency, and where its arguments come from."""
+
+    def __init__(self, dependant: Dependant, body: ModelField | None) -> None:
+        others = {part.name for part in fields(dependant)} - _FUNCTION
+        if any(getattr(dependant, other) for other in others) or not dependant.use_cache:
+            raise _UnknownError
+        if not _is_async(dependant.call) or dependant.body_params not in ([], [body]):
+            raise _UnknownError
+        self.call: Any = dependant.call
+        self.name, self.key = dependant.name, (dependant.call, dependant.scope)
+        self.dependencies = [_Function(dependency, body) for dependency in dependant.dependencies]
+        self.has_body = bool(dependant.body_params)
+        self.reads: dict[str | None, _Read] = {
+            dependant.request_param_name: lambda exchange: exchange.request,
+            dependant.http_connection_param_name: lambda exchange: exchange.request,
+            dependant.response_param_name: lambda exchange: exchange.response,
+            **{field.name: _read(field, "path") for field in dependant.path_params},
+            **{field.name: _read(field, "query") for field in dependant.query_params},
+            **{field.name: _read(field, "header") for field in dependant.header_params},
+            **{field.name: _read(field, "body") for field in dependant.body_params},
+        }
+        self.reads.pop(None, None)
+
+    async def arguments(self, exchange: _Exchange) -> dict[Any, Any]:
+        """Return the arguments, or add to the errors."""
+        arguments: dict[Any, Any] = {}
+        for dependency in self.dependencies:
+            errors = len(exchange.errors)
+            given = await dependency.arguments(exchange)
+            if len(exchange.errors) > errors:
+                continue
+            if dependency.key not in exchange.results:
+                exchange.results[dependency.key] = await dependency.call(**given)
+            if dependency.name:
+                arguments[dependency.name] = exchange.results[dependency.key]
+        if self.has_body:
+            exchange.body = await _body(exchange.request)
+        for name, read in self.reads.items():
+            arguments[name] = read(exchange)
+        return arguments
+
+
+def _is_async(call: Any) -> bool:  # noqa: ANN401
+    return iscoroutinefunction(call if isroutine(call) else type(call).__call__)
+
+
+async def _body(request: Request) -> Any:  # noqa: ANN401
+    """Return what a body in JSON says, or the bytes of another one."""
+    try:
+        body = await request.body()
+        if body and _is_json(request.headers.get("content-type", "")):
+            return await request.json()
+    except (ClientDisconnect, RecursionError, ValueError) as error:
+        raise HTTPException(400, "There was an error parsing the body") from error
+    return body or _ABSENT
+
+
+@lru_cache(maxsize=16)
+def _is_json(content_type: str) -> bool:
+    header = Message()
+    header["Content-Type"] = content_type
+    return bool(re.fullmatch(r"application/(.*\+)?json", header.get_content_type()))
+
+
+_Read = Callable[[_Exchange], object]
+_ATTRIBUTES = {"path": "path_params", "query": "query_params", "header": "headers"}
+
+
+def _read(field: ModelField, source: str) -> _Read:
+    """Return what reads an argument: the body, a value, several, or a model of the query."""
+    if source == "body":
+        return lambda exchange: exchange.valid(field, exchange.body, source)
+    annotation = field.field_info.annotation
+    if _is_model(annotation) and source == "query":
+        return _read_query(field, annotation)
+    if any(map(_is_model, (annotation, *get_args(annotation)))):
+        raise _UnknownError
+    name, is_list = _alias(field.name, field.field_info), field_annotation_is_sequence(annotation)
+    attribute = _ATTRIBUTES[source]
+
+    def read(exchange: _Exchange) -> object:
+        values = getattr(exchange.request, attribute)
+        value = values.getlist(name) if is_list else values.get(name)
+        return exchange.valid(field, _ABSENT if value in (None, []) else value, source, name)
+
+    return read
+
+
+def _read_query(field: ModelField, model: type[BaseModel]) -> _Read:
+    if model.model_config.keys() & {"populate_by_name", "validate_by_name", "validate_by_alias"}:
+        raise _UnknownError
+    is_list = {
+        _alias(name, info): field_annotation_is_sequence(info.annotation)
+        for name, info in model.model_fields.items()
+    }
+
+    def read(exchange: _Exchange) -> object:
+        sent: dict[str, list[str]] = {}
+        for name, value in exchange.request.query_params.multi_items():
+            sent.setdefault(name, []).append(value)
+        values = {
+            name: given if is_list.get(name, len(given) > 1) else given[-1]
+            for name, given in sent.items()
+        }
+        return exchange.valid(field, values, "query")
+
+    return read
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _alias(name: str, info: FieldInfo) -> str:
+    """Return what a parameter is called in a request."""
+    alias = info.validation_alias or info.alias or name
+    if not isinstance(alias, str) or any(type(item) is Json for item in info.metadata):
+        raise _UnknownError
+    return alias
