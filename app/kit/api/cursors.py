@@ -23,9 +23,15 @@ _NULL = b"\x7f" + b"\xff" * 7
 _BACKWARDS = b"\x01"
 
 
-def cursor_type(sorts: Iterable[Sequence[StrictType]]) -> Any:  # noqa: ANN401 - an annotation
-    """Return the type of the cursors of a list, by the types of the fields of each sort order."""
-    most = -(-max(sum(map(_most_bytes, types)) + _ID + len(_BACKWARDS) for types in sorts) // 3)
+def cursor_type(sorts: Iterable[Sequence[StrictType]], *, backwards: bool) -> Any:  # noqa: ANN401 - an annotation
+    """Return the type of the cursors of a list.
+
+    Args:
+        sorts: the types of the fields of each sort order.
+        backwards: whether they may lead backwards.
+    """
+    last = _ID + len(_BACKWARDS) * backwards
+    most = -(-(max(sum(map(_most_bytes, types)) for types in sorts) + last) // 3)
     return Annotated[
         str,
         Field(

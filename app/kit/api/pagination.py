@@ -78,7 +78,7 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
     filters = selection_fields(model)
     fields: dict[str, Any] = {
         "sort": _sort_parameter(model),
-        "cursor": (Annotated[cursor_of(model) | MISSING, described], MISSING),
+        "cursor": (Annotated[_cursor(model, backwards=True) | MISSING, described], MISSING),
         **filters,
     }
     parameters = create_model(f"List{name}Parameters", __base__=ListParameters, **fields)
@@ -125,14 +125,15 @@ def _sort_parameter(model: type[Owned]) -> Any:  # noqa: ANN401 - a field of a P
     return (Annotated[kind, Field(description=description)], orders[0])
 
 
-def cursor_of(model: type[Owned]) -> Any:  # noqa: ANN401 - an annotation
+def _cursor(model: type[Owned], *, backwards: bool) -> Any:  # noqa: ANN401 - an annotation
     """Return the type of the cursors of a model's lists."""
     free = _free_fields(model)
     sorts = [
         *([by.field for by in sort] for sort in _sorts(model)),
         *combinations(free, min(MOST_SORTED_BY, len(free))),
     ]
-    return cursor_type([[model.owned_fields[name].type for name in sort] for sort in sorts])
+    types = [[model.owned_fields[name].type for name in sort] for sort in sorts]
+    return cursor_type(types, backwards=backwards)
 
 
 class Page(BaseModel, Generic[ReadT]):
@@ -189,14 +190,12 @@ def _turned(position: Position, sort: Sort) -> Position:
 
 def page_schema(model: type[Owned], read_schema: type[ReadT]) -> type[Page[ReadT]]:
     """Return the schema of a page, under the name that clients see."""
-    cursor = cursor_of(model) | None
     following, preceding = (
         Field(description=f"Where the {which} page starts. Null on the {end} page.")
         for which, end in (("next", "last"), ("previous", "first"))
     )
-    return create_model(
-        f"{model.__name__}Page",
-        __base__=Page[read_schema],  # type: ignore[valid-type]
-        next_cursor=(Annotated[cursor, following], ...),
-        previous_cursor=(Annotated[cursor, preceding], ...),
-    )
+    cursors: dict[str, Any] = {
+        "next_cursor": (Annotated[_cursor(model, backwards=False) | None, following], ...),
+        "previous_cursor": (Annotated[_cursor(model, backwards=True) | None, preceding], ...),
+    }
+    return create_model(f"{model.__name__}Page", __base__=Page[read_schema], **cursors)  # type: ignore[valid-type]

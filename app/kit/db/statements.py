@@ -7,8 +7,7 @@ from uuid import UUID
 
 from fastcrud import AccessDenied
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import (
     ARRAY,
     BindParameter,
@@ -64,6 +63,7 @@ COUNT = "count written"
 """The column with the number of rows that were changed or deleted."""
 
 _READ_ONLY = frozenset({"owner_id", "id", "created_at", "updated_at"})
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 _MOST_STATEMENTS = 1000
 """Clients choose which fields they send, and so how many statements there are."""
 _SQL = (ClauseElement, QueryableAttribute)
@@ -130,7 +130,7 @@ class Statements:
 
     def create_many(self, rows: Sequence[Mapping[str, Any]]) -> Query:
         """Insert rows, each with a value for each field, and return them in any order."""
-        return Query(self._create_many, {_ROWS.key: Jsonb(rows, to_json)})
+        return Query(self._create_many, {_ROWS.key: Jsonb(rows, _JSON.dump_json)})
 
     def existing(self, table: Table, fields: Mapping[str, Sequence[Any]]) -> Query:
         """Return the values of rows of any owned table that has one of these for each field."""
