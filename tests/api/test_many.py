@@ -1,14 +1,17 @@
 """Many items at once: created, changed or deleted by one request, all or none."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import URL
 from uuid_utils.compat import uuid7
 
+from tests.support.database import connect
 from tests.support.milestones import MILESTONES, reach
 from tests.support.problems import JSON, assert_problem
 from tests.support.tasks import NEVER_WAS, TASKS, create, titles
@@ -202,6 +205,28 @@ def test_a_refused_change_of_many_changes_none(alice: httpx.Client, bob: httpx.C
     assert_problem(broken, 422, "/body/task_id")
     assert_problem(null, 422, "/body/weight")
     assert alice.get(MILESTONES).json()["items"] == milestones[::-1]
+
+
+@pytest.mark.plain
+def test_a_change_that_a_deadlock_ends_is_made_all_the_same(
+    alice: httpx.Client, database: URL
+) -> None:
+    first, second = (item["id"] for item in alice.post(BATCH, json=batch("a", "b")).json()["items"])
+    lock = "UPDATE task SET title = title WHERE id = %s"
+    with connect(database) as other, ThreadPoolExecutor() as threads:
+        other.execute("SET deadlock_timeout = '1min'")  # so that the API's statement is ended
+        with other.transaction():
+            other.execute(lock, [second])
+            ids = {"id__in": [first, second]}
+            changed = threads.submit(alice.patch, TASKS, params=ids, json={"title": "x"})
+            waiting = (
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+            )
+            while other.execute(waiting).fetchone() == (0,):
+                pass
+            other.execute(lock, [first])
+        assert changed.result().json() == {"count": 2}
+    assert titles(alice) == ["x", "x"]
 
 
 def test_changes_of_many_that_meet_are_all_made(alice: httpx.Client) -> None:

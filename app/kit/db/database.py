@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Error, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.errors import (
+    DeadlockDetected,
     DuplicatePreparedStatement,
     FeatureNotSupported,
     InvalidSqlStatementName,
@@ -136,8 +137,8 @@ class Database:
         while True:
             try:
                 return await connection.result_of(query, parameters, prepare=self._prepare)
-            except SerializationFailure:
-                continue  # of the isolation that the database has by default: another one was first
+            except (SerializationFailure, DeadlockDetected):
+                continue  # another transaction was first
             except FeatureNotSupported:
                 # A migration has changed a column of a prepared statement.
                 await connection.execute("DEALLOCATE ALL")
