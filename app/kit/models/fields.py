@@ -4,26 +4,47 @@ The rules of a kind stand in its JSON Schema, where clients and fuzzers read the
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import sqlalchemy
 from pydantic import (
     AfterValidator,
+    AnyUrl,
     BeforeValidator,
+    EmailStr,
     Field,
+    HttpUrl,
+    PlainSerializer,
     StrictBool,
     StrictFloat,
     StrictInt,
     StringConstraints,
     WithJsonSchema,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.kit.models.addresses import (
+    ANY_URL,
+    EMAIL,
+    HTTP_URL,
+    LONGEST_EMAIL,
+    LONGEST_URL,
+    check_email,
+    check_http_url,
+    check_url,
+)
+from app.kit.models.decimals import decimal_pattern, decimal_text
+from app.kit.models.durations import DURATION, POSITIVE_DURATION, duration_text, parse_duration
+from app.kit.models.objects import check_object
 from app.kit.models.time import creation_time, from_microseconds, to_microseconds
 
 Schema = dict[str, Any]
@@ -56,20 +77,28 @@ _MOST_AHEAD = timedelta(days=1)
 # The year 0 is a date in a schema, and in no database.
 _YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _DATE = f"^{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
-_TIME = f"{_DATE[:-1]}T([01][0-9]|2[0-3])(:[0-5][0-9]){{2}}(\\.[0-9]{{1,6}})?Z$"
+_CLOCK = "([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,6})?"
+_TIME = f"{_DATE[:-1]}T{_CLOCK}Z$"
 
 
-def _spelled(kind: type, name: str, **schema: Any) -> tuple[BeforeValidator, WithJsonSchema]:
-    """Accept only the canonical format; Pydantic would accept others."""
+def _spelled(
+    kind: type,
+    name: str,
+    read: Callable[[str], object] = str,
+    write: Callable[[Any], str] | None = None,
+    **schema: Any,
+) -> tuple[Any, ...]:
+    """Accept only the canonical format; Pydantic would accept others, and may write another."""
 
     def match(value: object) -> object:
         if isinstance(value, kind):
             return value
         if not isinstance(value, str) or not re.fullmatch(schema["pattern"], value):
             raise ValueError(f"Value should be {name}")
-        return value
+        return read(value)
 
-    return BeforeValidator(match), WithJsonSchema({"type": "string", **schema})
+    written = [PlainSerializer(write, when_used="json-unless-none")] if write else []
+    return BeforeValidator(match), *written, WithJsonSchema({"type": "string", **schema})
 
 
 def _not_ahead(id_: UUID) -> UUID:
@@ -126,6 +155,50 @@ Time = Annotated[
 ]
 """A moment in UTC (RFC 3339); plain ``datetime`` is the same."""
 
+_TimeOfDay = Annotated[
+    time,
+    *_spelled(
+        time,
+        "a time of day as 14:30:00",
+        format="time-local",
+        pattern=f"^{_CLOCK}$",
+        maxLength=15,
+        examples=["14:30:00"],
+    ),
+]
+# Without a format: in that of JSON Schema a duration has no sign and no fractions.
+_Duration, _PositiveDuration = (
+    Annotated[
+        timedelta,
+        *_spelled(
+            timedelta,
+            f"a duration{bound} as P1DT2H or PT15M",
+            parse_duration,
+            duration_text,
+            pattern=pattern,
+            maxLength=28,
+            examples=["PT15M"],
+        ),
+    ]
+    for bound, pattern in (("", DURATION), (" of 0 or more", POSITIVE_DURATION))
+)
+_Email = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST_EMAIL, pattern=EMAIL),
+    AfterValidator(check_email),
+    Field(examples=["me@example.com"], json_schema_extra={"format": "email"}),
+]
+_HttpUrl, _Url = (
+    Annotated[
+        str,
+        StringConstraints(max_length=LONGEST_URL, pattern=pattern),
+        AfterValidator(check),
+        Field(examples=["https://example.com/"], json_schema_extra={"format": "uri"}),
+    ]
+    for pattern, check in ((HTTP_URL, check_http_url), (ANY_URL, check_url))
+)
+_Object = Annotated[dict[str, Any], BeforeValidator(check_object)]
+
 
 @dataclass(frozen=True)
 class References:
@@ -181,12 +254,14 @@ class Kind(NamedTuple):
         column: the type of its column.
         from_query: reads a value from a query string; None if lists cannot be filtered by it.
         ordering: how lists are sorted by it; None if they cannot be.
+        stored: what its column is bounded by, in words of JSON Schema that are not in its own.
     """
 
     strict: Any
-    column: type[TypeEngine[Any]]
+    column: Callable[[], TypeEngine[Any]]
     from_query: Callable[[str], object] | None = str
     ordering: Ordering | None = None
+    stored: Mapping[str, Any] = MappingProxyType({})
 
 
 def _int32(number: int) -> int:
@@ -197,6 +272,10 @@ def _day(number: int) -> date:
     return date.fromordinal(min(max(number, 1), date.max.toordinal()))
 
 
+def _jsonb() -> JSONB[Any]:
+    return JSONB(none_as_null=True)  # Python's None is no object, and not the null of JSON
+
+
 _BY_INTEGER = Ordering(int, _int32, str(2**31 - 1))
 _BY_BIG_INTEGER = Ordering(int, int, str(2**63 - 1))
 _BY_DAY = Ordering(date.toordinal, _day, "'infinity'")
@@ -204,7 +283,7 @@ _BY_TIME = Ordering(to_microseconds, from_microseconds, "'infinity'")
 
 
 # Text has no length in its column: to change a CHECK is one migration, and no type changes.
-KINDS: dict[type, Kind] = {
+KINDS: dict[Any, Kind] = {
     bool: Kind(StrictBool, sqlalchemy.Boolean, _boolean),
     int: Kind(Integer, sqlalchemy.Integer, _integer, _BY_INTEGER),
     float: Kind(Float, sqlalchemy.Double, None),
@@ -212,6 +291,47 @@ KINDS: dict[type, Kind] = {
     date: Kind(Date, sqlalchemy.Date, str, _BY_DAY),
     datetime: Kind(Time, UTCDateTime, None, _BY_TIME),
     UUID: Kind(Id, sqlalchemy.Uuid),
+    time: Kind(_TimeOfDay, sqlalchemy.Time),
+    timedelta: Kind(_Duration, sqlalchemy.Interval, stored={"format": "duration"}),
+    EmailStr: Kind(_Email, sqlalchemy.String),
+    HttpUrl: Kind(_HttpUrl, sqlalchemy.String),
+    AnyUrl: Kind(_Url, sqlalchemy.String),
+    dict[str, Any]: Kind(_Object, _jsonb, from_query=None),
 }
 MEMBERS = Kind(str, sqlalchemy.String)
 BIG_INTEGER = Kind(BigInteger, sqlalchemy.BigInteger, _integer, _BY_BIG_INTEGER)
+POSITIVE_DURATION_KIND = KINDS[timedelta]._replace(
+    strict=_PositiveDuration, stored={"format": "duration", "minimum": timedelta()}
+)
+
+
+def decimal_kind(digits: int, places: int, *, least: Literal["ge", "gt"] | None) -> Kind:
+    """Return the kind of decimal numbers of so many digits, of which so many behind the point.
+
+    Args:
+        digits: how many in all.
+        places: how many behind the point.
+        least: ``ge`` for 0 or more, ``gt`` for more than 0, or None.
+    """
+    pattern = decimal_pattern(digits, places, least=least)
+    example = f"{min(digits - places, 1)}.{'50'[:places]:0<{places}}" if places else "1"
+    strict = Annotated[
+        Decimal,
+        *_spelled(
+            Decimal,
+            f"a decimal number as {example}, in quotes",
+            Decimal,
+            decimal_text,
+            format="decimal",
+            pattern=pattern,
+            maxLength=digits + len("-0."),
+            examples=[example],
+        ),
+    ]
+    bound = {"minimum": 0} if least == "ge" else {"exclusiveMinimum": 0} if least == "gt" else {}
+    return Kind(strict, partial(sqlalchemy.Numeric, digits, places), stored=bound)
+
+
+def list_kind(item: Kind, bounds: Schema) -> Kind:
+    """Return the kind of lists of what is of a kind, and has these bounds in its column."""
+    return Kind(list, lambda: ARRAY(item.column()), from_query=None, stored={"items": bounds})
