@@ -21,13 +21,19 @@ def authentication_is_required(ctx: CheckContext, response: Response, case: Case
 BEYOND_ITS_SCHEMA = {
     "There is nothing with this id.",
     "Value should have a time that is at most a day ahead",
+    "Value should be an e-mail address",
+    "Value should be a URL",
+    "Value should have no NUL character and no lone surrogate",
+    "Value should have no number that JavaScript cannot hold",
+    "Value should have at most 16384 bytes as JSON",
+    "Value should be at most 10 levels deep",
 }
-"""Why an id in a body is refused that fits its schema."""
+"""Why a value in a body is refused that fits its schema."""
 
 
 @schemathesis.check
 def valid_data_is_accepted(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """`positive_data_acceptance`, unless an id in the body is refused for what it stands for."""
+    """`positive_data_acceptance`, unless a value in the body is refused for what it stands for."""
     try:
         positive_data_acceptance(ctx, response, case)
     except RejectedPositiveData:
