@@ -22,6 +22,12 @@ BEYOND_ITS_SCHEMA = {
     "There is nothing with this id.",
     "Value should have a time that is at most a day ahead",
     "One filter at least is needed",
+    "Value should be an e-mail address",
+    "Value should be a URL",
+    "Value should have no NUL character and no lone surrogate",
+    "Value should have no number that JavaScript cannot hold",
+    "Value should have at most 16384 bytes as JSON",
+    "Value should be at most 10 levels deep",
 }
 """Why a request is refused that fits its schema."""
 

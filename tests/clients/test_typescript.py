@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import courses
+from tests.support.document import WITH_EXAMPLE
 from tests.support.node import install
 from tests.support.readme import block
 from tests.support.repository import ROOT
@@ -31,6 +33,11 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 SECTION = "Generating a TypeScript client"
 OUTCOMES = "outcomes.json"
 PROGRAMS = ["hey-api", "openapi-fetch", "orval"]
+OF_COURSES = {
+    **WITH_EXAMPLE,
+    "paths": {path: item for path, item in WITH_EXAMPLE["paths"].items() if courses.NAME in path},
+}
+"""The document of the types of fields that openapi.json lacks."""
 
 # Where each generator writes its types.
 TYPES = {
@@ -71,19 +78,32 @@ def make(work: Path) -> None:
     install(PACKAGES)
     for file in [*PACKAGES.glob("*.ts"), PACKAGES / "tsconfig.json", ROOT / "openapi.json"]:
         shutil.copy(file, work)
+    (work / "courses.json").write_text(json.dumps(OF_COURSES))
     (work / "node_modules").symlink_to(PACKAGES / "node_modules")
     (work / "readme.ts").write_text(block(SECTION, "ts").replace('"./api', '"./generated/hey-api'))
 
     just = block(SECTION, "bash").replace("../frontend/src/api", str(work / "generated/hey-api"))
     here = {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
-    types = f"--output=generated/{TYPES['openapi-typescript']}"
+    types = TYPES["openapi-typescript"]
+    hey_api = [f"--file={PACKAGES / 'hey-api.config.ts'}", "--no-log-file", "--input=courses.json"]
     bundle = ["--bundle", "--format=esm", "--platform=node", "--outdir=."]
-    bundle += ["--out-extension:.js=.mjs", *(f"{name}.ts" for name in [*PROGRAMS, "readme"])]
+    bundle += [
+        "--out-extension:.js=.mjs",
+        *(f"{name}.ts" for name in [*PROGRAMS, "courses", "readme"]),
+    ]
     with ThreadPoolExecutor() as threads:
         tasks = {
             "hey-api": threads.submit(run, ["bash", "-euc", just], ROOT, **here),
             "openapi-typescript": threads.submit(
-                run, ["openapi-typescript", "openapi.json", types], work
+                run, ["openapi-typescript", "openapi.json", f"--output=generated/{types}"], work
+            ),
+            "hey-api of courses": threads.submit(
+                run, ["openapi-ts", *hey_api, "--output=generated/courses/hey-api"], work
+            ),
+            "openapi-typescript of courses": threads.submit(
+                run,
+                ["openapi-typescript", "courses.json", f"--output=generated/courses/{types}"],
+                work,
             ),
             "orval": threads.submit(run, ["orval", "--fail-on-warnings"], work),
         }
@@ -111,7 +131,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(work, {name: Outcome(**outcome) for name, outcome in made.items()})
 
 
-@pytest.mark.parametrize("generator", TYPES)
+@pytest.mark.parametrize(
+    "generator", [*TYPES, "hey-api of courses", "openapi-typescript of courses"]
+)
 def test_client_generators_have_nothing_to_complain_about(
     workshop: Workshop, generator: str
 ) -> None:
@@ -143,7 +165,7 @@ def test_typescript_programs_call_each_operation(program: str) -> None:
     }
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [*PROGRAMS, "courses"])
 def test_typescript_programs_run(
     workshop: Workshop, server: Server, owner: str, program: str
 ) -> None:

@@ -8,12 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, ColumnElement, Date, Double, literal_column, select, text
+from sqlalchemy import URL, ColumnElement, Date, Double, literal_column, text
+from sqlmodel import select
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db.compiled import OWNER, CompiledStatement
 from app.kit.db.crud import OwnedCRUD
 from app.kit.db.database import Database
+from app.kit.models.durations import parse_duration
+from tests.support import operations
+from tests.support.courses import COURSES, SHIFT, Course
 from tests.support.crud import run
 from tests.support.database import connect
 from tests.support.logs import Logs
@@ -35,8 +39,20 @@ OUTAGES = {
     "default_transaction_read_only": ("on", "transactions are read only", "read-only transaction"),
 }
 TITLE = r"Żółć молоко 牛奶 \x20 'quoted' 01/02/2026"
+OF_A_COURSE = {
+    "pause": "-P1DT2H0.5S",
+    "lasts": "P400DT1H1.000001S",
+    "begins": "23:59:59.999999",
+    "balance": "-0.10000000",
+    "fees": ["0.10"],
+    "tags": [TITLE[:20]],
+    "details": {TITLE: [0.1, 1e-7, TITLE]},
+}
 
 each_without_influence = pytest.mark.parametrize("setting", WITHOUT_INFLUENCE)
+each_style = pytest.mark.parametrize(
+    "style", ["iso_8601", "postgres", "postgres_verbose", "sql_standard"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +87,9 @@ def test_a_setting_has_no_influence_on_requests(database: URL, owner: str, setti
         assert task["title"] == TITLE
         assert alice.get(item).json() == task
         assert alice.get(TASKS, params={"q": "МОЛОКО"}).json()["items"] == [task]
+        course = operations.create(alice, Course.__table__, **OF_A_COURSE)  # type: ignore[attr-defined]
+        assert course == {**course, **OF_A_COURSE}
+        assert alice.get(COURSES).json()["items"] == [course]
         assert alice.post(f"{item}/toggle").json()["completed"] is True
         as_created = {"If-Match": alice.get(item).headers["etag"]}
         assert alice.patch(item, json={"title": "x"}, headers=as_created).status_code == 200
@@ -134,6 +153,26 @@ def test_a_setting_has_no_influence_on_a_transaction(
         TITLE,
         owner,
     )
+
+
+@each_style
+def test_a_style_of_intervals_has_no_influence(database: URL, owner: str, style: str) -> None:
+    lasts, shift = timedelta(days=1, seconds=-1), timedelta(days=-1, seconds=1, microseconds=1)
+
+    async def copy(crud: OwnedCRUD) -> tuple[timedelta, timedelta, timedelta | None]:
+        async with crud.transaction() as session:
+            course = (await session.exec(select(Course))).one()
+            read = (course.lasts, course.shift, course.pause)
+            course.lasts, course.pause = lasts, shift
+            return read
+
+    with served_with(database, "intervalstyle", style) as server, server.client(owner) as alice:
+        created = operations.create(alice, Course.__table__, pause="-P1DT0.5S")  # type: ignore[attr-defined]
+        read = run(server, owner, copy)
+        (course,) = alice.get(COURSES).json()["items"]
+
+    assert read == (parse_duration(created["lasts"]), SHIFT, timedelta(days=-1, seconds=-0.5))
+    assert (course["lasts"], course["pause"]) == ("PT23H59M59S", "-PT23H59M58.999999S")
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])

@@ -1,7 +1,7 @@
 """What a model may declare, and what is refused because no column or client could hold to it."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address
@@ -13,7 +13,10 @@ import pytest
 from fastapi import FastAPI
 from pydantic import (
     MISSING,
+    AnyUrl,
     AwareDatetime,
+    EmailStr,
+    FtpUrl,
     HttpUrl,
     StrictBool,
     StringConstraints,
@@ -40,6 +43,8 @@ from app.kit.models import (
     Time,
     UpdateSchema,
 )
+from app.kit.models.addresses import ANY_URL, EMAIL, HTTP_URL
+from app.kit.models.durations import DURATION, POSITIVE_DURATION
 from app.kit.models.fields import LINE, NO_NUL
 from app.kit.models.schemas import schemas_of
 from tests.support.migrations import MakeDatabase, migrated
@@ -268,14 +273,13 @@ def test_text_that_no_index_can_hold_is_refused(use: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (Decimal, "Decimal"),
-        (Annotated[Decimal, Field(ge=0, le=1)] | None, "Decimal"),
-        (HttpUrl, "HttpUrl"),
+        (FtpUrl, "FtpUrl"),
         (AwareDatetime, "AwareDatetime"),
-        (list[str], "list"),
-        (dict[str, str], "dict"),
+        (list, "list"),
+        (set[int], "set"),
+        (dict[str, str], r"dict\[str, str\]"),
+        (dict, "dict"),
         (IPv4Address, "IPv4Address"),
-        (time, "time"),
         (Literal[1, 2], "Literal"),
         (IntEnum("Number", ["ONE"]), "Number"),
     ],
@@ -287,6 +291,85 @@ def test_a_type_that_is_not_supported_is_refused(kind: object, name: str) -> Non
     for base in (Owned, CreateSchema):
         with pytest.raises(TypeError, match=refused):
             type("Unsupported", (base,), with_value(kind))
+
+
+DIGITS: dict[str, Any] = {"max_digits": 4, "decimal_places": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (Decimal, r"a Decimal needs both: write Field\(max_digits=12, decimal_places=2\), say"),
+        (Annotated[Decimal, Field(max_digits=4)] | None, "a Decimal needs both: "),
+        (Annotated[Decimal, Field(decimal_places=4)], "a Decimal needs both: "),
+        (Annotated[Decimal, Field(max_digits=2, decimal_places=3)], "max_digits is 1 to 100, and"),
+        (Annotated[Decimal, Field(max_digits=101, decimal_places=3)], "max_digits is 1 to 100"),
+        (Annotated[Decimal, Field(max_digits=0, decimal_places=0)], "max_digits is 1 to 100"),
+        (Annotated[Decimal, Field(ge=1, **DIGITS)], "a Decimal has no bounds .* but ge=0 and gt=0"),
+        (Annotated[Decimal, Field(le=0, **DIGITS)], "a Decimal has no bounds .* but ge=0 and gt=0"),
+        (Annotated[time, PydanticField(ge=time(8))], "a time has no bounds in JSON Schema: leave"),
+        (
+            Annotated[timedelta, PydanticField(gt=timedelta())],
+            r"a timedelta has no bounds in JSON Schema but ge=timedelta\(0\): leave",
+        ),
+        (list[int], r"a list needs a bound: write Field\(max_length=20\), say"),
+        (Annotated[list[str], Field(max_length=9)], r"its items: text needs a bound: write Field"),
+        (Annotated[list[IPv4Address], Field(max_length=9)], "its items: IPv4Address is not supp"),
+        (Annotated[list[Decimal], Field(max_length=9)], "its items: a Decimal needs both"),
+        (Annotated[list[int | None], Field(max_length=9)], "an item of a list is never null"),
+        (Annotated[list[Annotated[UUID, References("task")]], Field(max_length=9)], "an item of"),
+        (
+            Annotated[list[Annotated[list[int], Field(max_length=2)]], Field(max_length=9)],
+            r"a list has no lists or objects: declare dict\[str, Any\]",
+        ),
+        (Annotated[list[dict[str, Any]], Field(max_length=9)], "a list has no lists or objects"),
+        (
+            Annotated[EmailStr, PydanticField(pattern="^a")],
+            "an EmailStr has a pattern of its own: leave",
+        ),
+        (
+            Annotated[HttpUrl, PydanticField(pattern="^a")],
+            "an HttpUrl has a pattern of its own: leave",
+        ),
+    ],
+)
+def test_a_type_that_lacks_what_its_column_needs_is_refused(kind: object, why: str) -> None:
+    for base in (Owned, CreateSchema):
+        with pytest.raises(TypeError, match=rf"^Lacking\.value: {why}"):
+            type("Lacking", (base,), with_value(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        (Annotated[Decimal, Field(**DIGITS)], 1.5),
+        (Annotated[Decimal, Field(**DIGITS)], Decimal("1.005")),
+        (Annotated[Decimal, Field(gt=0, **DIGITS)], Decimal(0)),
+        (time, time(8, tzinfo=UTC)),
+        (timedelta, timedelta(days=10**8)),
+        (Annotated[timedelta, PydanticField(ge=timedelta())], -timedelta.resolution),
+        (Annotated[list[int], Field(max_length=1)], [1, 2]),
+        (Annotated[list[int], Field(max_length=1)], ["1"]),
+        (dict[str, Any], {"a": "\0"}),
+        (dict[str, Any], {"a": UUID(int=0)}),
+        (EmailStr, "a"),
+        (HttpUrl, AnyUrl("ftp://a")),
+        (datetime, datetime(2026, 1, 1)),  # noqa: DTZ001 - of no time zone
+    ],
+    ids=str,
+)
+def test_a_default_that_no_client_could_send_is_refused(kind: Any, default: object) -> None:
+    namespace = {**with_value(kind), "value": Field(default=default)}
+    with pytest.raises(TypeError, match=r"^Unfit\.value: its default does not fit: "):
+        type("Unfit", (Owned,), namespace, table=True)
+
+
+@pytest.mark.parametrize("kind", [list[int], dict[str, Any]])
+def test_a_list_or_an_object_that_should_be_unique_is_refused(kind: Any) -> None:
+    bounded = Annotated[kind, Field(max_length=9)]
+    namespace = {**with_value(bounded), "unique": ("value",)}
+    with pytest.raises(TypeError, match=r"^Single\w+: value: a list or an object cannot be unique"):
+        type(f"Single{uuid4().hex}", (Owned,), namespace, table=True)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +405,21 @@ NARROWED = {"minimum": 5, "maximum": 9}
         (datetime, {}, {"format": "date-time", "maxLength": 27}),
         (UUID, {}, {"format": "uuid", "maxLength": 36}),
         (Literal["a", "b"], {}, {"enum": ["a", "b"]}),
+        (Decimal, DIGITS, {"pattern": r"^-?(0|[1-9][0-9]{0,1})(\.[0-9]{1,2})?$", "maxLength": 7}),
+        (Decimal, {**DIGITS, "ge": 0}, {"pattern": r"^(0|[1-9][0-9]{0,1})(\.[0-9]{1,2})?$"}),
+        (
+            Decimal,
+            {"max_digits": 2, "decimal_places": 0, "gt": 0},
+            {"pattern": "^([1-9][0-9]{0,1})$"},
+        ),
+        (time, {}, {"format": "time-local", "maxLength": 15}),
+        (timedelta, {}, {"pattern": DURATION, "maxLength": 28}),
+        (timedelta, {"ge": timedelta()}, {"pattern": POSITIVE_DURATION}),
+        (EmailStr, {}, {"format": "email", "pattern": EMAIL, "maxLength": 254}),
+        (EmailStr, {"max_length": 9}, {"format": "email", "pattern": EMAIL, "maxLength": 9}),
+        (HttpUrl, {"max_length": 9}, {"format": "uri", "pattern": HTTP_URL, "maxLength": 9}),
+        (AnyUrl, {}, {"format": "uri", "pattern": ANY_URL, "maxLength": 2083}),
+        (list[int], {"max_length": 9}, {"maxItems": 9, "type": "array"}),
     ],
     ids=str,
 )
@@ -351,6 +449,13 @@ def test_a_plain_type_is_bounded_by_either_field(
         (Literal["a", "b"], ["c", 0, None]),
         (Annotated[str, Field(max_length=2)], ["a\0", "abc", 1]),
         (Annotated[str, PydanticField(max_length=2, pattern="^.")], ["a\0", "abc", 1]),
+        (Annotated[Decimal, Field(**DIGITS)], [1, 1.5, "1.005", "100", "1e1", "NaN", None]),
+        (time, ["08:00", "08:00:00Z", 5, "24:00:00"]),
+        (timedelta, ["1", 1, "P1Y", "PT24"]),
+        (EmailStr, ["a", "A <a@b.co>", "a@b.co\0"]),
+        (HttpUrl, ["a", "ftp://a", "http://a b"]),
+        (Annotated[list[int], Field(max_length=2)], [[1, 2, 3], ["1"], [None], {}, "1", [1.5]]),
+        (dict[str, Any], [[], "{}", {"\0": 1}, {"a": 2**53 + 1}]),
     ],
     ids=str,
 )
@@ -481,6 +586,47 @@ def test_a_schema_by_hand_replaces_a_derived_one(make_database: MakeDatabase) ->
         assert_problem(alice.patch(f"/memos/{memo['id']}", json={"text": "a"}), 422, "/body/text")
 
 
+ShortLine = Annotated[Line, Field(max_length=9)]
+
+
+def test_schemas_by_hand_have_the_types_of_real_data(make_database: MakeDatabase) -> None:
+    class Bill(Owned, table=True):
+        amount: Decimal = Field(max_digits=9, decimal_places=8)
+        due: timedelta
+        payer: EmailStr | None = None
+        lines: list[ShortLine] | None = Field(None, max_length=9)
+        secret: dict[str, Any] = Field(default_factory=dict)
+
+    class BillCreate(CreateSchema):
+        amount: Decimal = Field(max_digits=9, decimal_places=8, gt=0)
+        due: timedelta
+        secret: dict[str, Any] | MISSING = MISSING
+
+    class BillUpdate(UpdateSchema):
+        payer: EmailStr | MISSING | None = MISSING
+        lines: Annotated[list[ShortLine], Field(max_length=2)] | MISSING | None = MISSING
+
+    class BillRead(ReadSchema):
+        amount: Decimal = Field(max_digits=9, decimal_places=8)
+        due: timedelta
+        payer: EmailStr | None
+        lines: list[ShortLine] | None = Field(max_length=9)
+
+    with serve(migrated(make_database())) as server, server.client("alice") as alice:
+        server.app.include_router(router_of(Bill, BillCreate, BillUpdate, BillRead))
+        new = {"amount": "0.00000001", "due": "P400D", "secret": {"a": 1}}
+        bill = alice.post("/bills", json=new).json()
+        assert bill == {**bill, "amount": "0.00000001", "due": "P400D", "payer": None}
+        assert "secret" not in bill
+        item = f"/bills/{bill['id']}"
+        changed = alice.patch(item, json={"payer": "a@b.co", "lines": ["a"]}).json()
+        assert changed == {**changed, "payer": "a@b.co", "lines": ["a"]}
+        assert alice.patch(item, json={"payer": None}).json()["payer"] is None
+        assert_problem(alice.post("/bills", json={**new, "amount": "0"}), 422, "/body/amount")
+        assert_problem(alice.patch(item, json={"lines": ["a", "b", "c"]}), 422, "/body/lines")
+        assert_problem(alice.patch(item, json={"lines": [" "]}), 422, "/body/lines/0")
+
+
 def test_a_field_is_left_out_of_the_schemas_that_the_model_names(
     make_database: MakeDatabase,
 ) -> None:
@@ -542,6 +688,37 @@ def test_an_enumeration_keeps_to_its_members(make_database: MakeDatabase) -> Non
             assert_problem(alice.post("/paints", json={"colour": value}), 422, "/body/colour")
         assert len(alice.get("/paints", params={"colour": "blue"}).json()["items"]) == 1
         assert_problem(alice.get("/paints", params={"colour": "RED"}), 422, "/query/colour")
+
+
+def test_a_list_has_items_of_any_plain_type(make_database: MakeDatabase) -> None:
+    values: dict[str, tuple[Any, list[object], object]] = {
+        "flags": (bool, [True, False], 1),
+        "numbers": (Annotated[int, Field(gt=-5, lt=2**40)], [-4, 2**40 - 1], -5),
+        "floats": (Annotated[float, Field(ge=0)], [0, 0.1, 1e308], -0.1),
+        "days": (date, ["0001-01-01", "9999-12-31"], "0000-01-01"),
+        "moments": (datetime, ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"], "now"),
+        "times": (time, ["00:00:00", "23:59:59.999999"], "24:00:00"),
+        "lengths": (timedelta, ["-PT0.000001S", "P1D"], "P1W"),
+        "payers": (EmailStr, ["a@b.co"], "a"),
+        "pages": (HttpUrl, ["http://a"], "a"),
+        "colours": (Colour, ["red", "blue", "red"], "green"),
+    }
+    annotations = {name: list[kind] for name, (kind, *_) in values.items()}  # type: ignore[valid-type]
+    fields = {name: Field(max_length=3) for name in values}
+    namespace = {"__annotations__": annotations, "__module__": __name__, **fields}
+    shelf = type("Shelf", (Owned,), namespace, table=True)
+    sent = {name: items for name, (_, items, _) in values.items()}
+
+    with serve(migrated(make_database())) as server, server.client("alice") as alice:
+        server.app.include_router(router_of(shelf))
+        created = alice.post("/shelfs", json=sent).json()
+        assert created == {**created, **sent}
+        assert alice.get("/shelfs").json()["items"] == [created]
+        item = f"/shelfs/{created['id']}"
+        for name, (_, items, refused) in values.items():
+            bad = alice.patch(item, json={name: [items[0], refused]})
+            assert_problem(bad, 422, f"/body/{name}/1")
+            assert alice.patch(item, json={name: []}).json()[name] == []
 
 
 def test_a_number_with_a_fraction_keeps_to_its_declaration(make_database: MakeDatabase) -> None:

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 import sqlalchemy
+import sqlmodel
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.command import downgrade, upgrade
 from alembic.config import Config
@@ -32,6 +33,7 @@ from sqlalchemy import (
     Table,
     create_engine,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
@@ -39,6 +41,7 @@ from app.kit.db.migrations import PLUGIN, our_tables
 from app.kit.models.constraints import NAMING_CONVENTION, add_checks
 from app.kit.models.fields import LINE
 from tests.support.copies import copied
+from tests.support.courses import Course
 from tests.support.database import connect
 from tests.support.example import TABLES
 from tests.support.migrations import MakeDatabase, migrate, migrated
@@ -469,6 +472,8 @@ def test_the_database_keeps_what_is_within_a_bound_and_refuses_what_is_not(
         ({"const": "a:%b"}, ["a:%b"], ["a:%%b", "a"]),
         ({"enum": ["5%", ":foo", r"a\:b", "(.*)"]}, ["5%", ":foo", r"a\:b", "(.*)"], ["5%%", "x"]),
         ({"enum": ["it's", r"a\b"]}, ["it's", r"a\b"], ["it''s", "ab"]),
+        ({"pattern": r"^[%:']\.a:b?$"}, ["%.a:b", "'.a:"], ["%%.a:b", "xxa:", r"%\.a:b"]),
+        ({"pattern": "^a.$", "maxLength": 2}, ["a\n", "bc"], ["abc"]),
         (
             {"format": "date"},
             ["0001-01-01", "9999-12-31"],
@@ -502,3 +507,71 @@ def test_a_generated_migration_keeps_what_the_model_keeps(
             for check in sqlalchemy.inspect(connection).get_check_constraints("bounded"):
                 Operations(context).drop_constraint(check["name"] or "", "bounded")
     engine.dispose()
+
+
+COURSE: Table = Course.__table__  # type: ignore[attr-defined]
+REQUIRED = {
+    "code": "ART-1",
+    "price": 1,
+    "begins": "08:00",
+    "lasts": "1 h",
+    "contact": "a@b.co",
+    "site": "http://a",
+    "days": ["mon"],
+    "details": "{}",
+}
+
+
+def of_courses() -> MetaData:
+    """What a migration should build. Alembic writes into it."""
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    COURSE.to_metadata(metadata)
+    return metadata
+
+
+def migrate_courses(connection: Connection) -> str:
+    """Write the migration that makes the table of courses what the model says, and carry it out."""
+    options = {
+        "autogenerate_plugins": PLUGINS,
+        "compare_server_default": True,
+        "user_module_prefix": "sqlmodel.sql.sqltypes.",
+    }
+    context = MigrationContext.configure(connection, opts=options)
+    upgrade_ops = produce_migrations(context, of_courses()).upgrade_ops
+    assert upgrade_ops is not None
+    code = render_python_code(upgrade_ops, migration_context=context)
+    names = {"sa": sqlalchemy, "postgresql": postgresql, "sqlmodel": sqlmodel}
+    exec(f"if op:\n    {code}", {**names, "op": Operations(context)})
+    assert compare_metadata(context, of_courses()) == []
+    return code
+
+
+def test_a_generated_migration_has_each_type_and_its_defaults(make_database: MakeDatabase) -> None:
+    url, modelled = make_database(), make_database()
+    engines = [create_engine(url), create_engine(modelled)]
+    with engines[1].begin() as connection:
+        of_courses().create_all(connection)
+    with engines[0].begin() as connection:
+        migrate_courses(connection)
+    assert description(url) == description(modelled)
+
+    new = [name for name in COURSE.columns.keys()[4:] if name not in REQUIRED]
+    with connect(url) as connection:
+        columns = [*COURSE.columns.keys()[:4], *REQUIRED]
+        connection.execute(
+            f"INSERT INTO course ({', '.join(columns)}) VALUES ('owner', gen_random_uuid(), now(),"
+            f" now(), {', '.join(f'%({name})s' for name in REQUIRED)})",
+            REQUIRED,
+        )
+        rows = f"SELECT {', '.join(new)} FROM course"
+        before = connection.execute(rows).fetchall()
+        for name in new:
+            connection.execute(f"ALTER TABLE course DROP COLUMN {name}")
+    with engines[0].begin() as connection:
+        code = migrate_courses(connection)
+    assert code.count("op.add_column") == len(new)
+    assert description(url) == description(modelled)
+    with connect(url) as connection:
+        assert connection.execute(rows).fetchall() == before
+    for engine in engines:
+        engine.dispose()

@@ -78,7 +78,7 @@ def copy(tmp_path: Path) -> Path:
     return copied(tmp_path)
 
 
-@pytest.mark.skipif(not example.TABLES, reason="somebody has followed the README")
+@pytest.mark.skipif(example.IS_SERVED, reason="somebody has followed the README")
 def test_a_field_and_a_resource_take_what_the_readme_says(
     copy: Path, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

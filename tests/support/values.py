@@ -18,7 +18,9 @@ def resolved(name: str, field: Schema, schemas: Schema) -> Schema:
     """Return the schema of a field, but for null, with what it refers to and its name."""
     variant = field.get("anyOf", [field])[0]
     reference = variant.get("$ref", "").rpartition("/")[2]
-    return {**schemas.get(reference, {}), **variant, **field, "title": name}
+    found = {**schemas.get(reference, {}), **variant, **field, "title": name}
+    items = {"items": resolved(name, found["items"], schemas)} if "items" in found else {}
+    return {**found, **items}
 
 
 def example_of(schema: Schema) -> Any:
@@ -38,27 +40,40 @@ def value_of(schema: Schema, number: int) -> Any:
     """
     value: Any
     match schema.get("format", "enum" if "enum" in schema else schema["type"]):
-        case "enum":
-            value = schema["enum"][number % len(schema["enum"])]
+        case "enum" | "boolean":
+            members = schema.get("enum", [True, False])
+            value = members[number % len(members)]
         case "uuid":
             value = str(uuid4())
         case "date":
             value = (_DAY + timedelta(days=number)).isoformat()
         case "date-time":
             value = f"{_TIME + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
-        case "int32" | "int64":
-            least, most = _bounds(schema)
-            value = least + number % (most - least + 1)
-        case "double":
-            least, most = _bounds(schema)
-            value = least / 2 + most / 2 + number % 1000 * (most / 2001 - least / 2001)
-        case "boolean":
-            value = number % 2 == 0
-        case "string":
+        case "int32" | "int64" | "double":
+            value = _number(schema, number)
+        case "uri":
+            value = f"https://example.com/{number}"
+        case "string" | "decimal" | "time-local" | "email":
             value = _text(schema, number)
+        case "array":
+            value = _list(schema, number)
+        case "object":
+            value = {"number": number}
         case kind:
             raise NotImplementedError(f"{schema['title']} is a {kind}: give it an example")
     return value
+
+
+def _list(schema: Schema, number: int) -> list[Any]:
+    places = range(schema.get("minItems", 1))
+    return [value_of(schema["items"], number + place) for place in places]
+
+
+def _number(schema: Schema, number: int) -> Any:
+    least, most = _bounds(schema)
+    if schema["type"] == "integer":
+        return least + number % (most - least + 1)
+    return least / 2 + most / 2 + number % 1000 * (most / 2001 - least / 2001)
 
 
 def _bounds(schema: Schema) -> tuple[Any, Any]:

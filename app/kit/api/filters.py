@@ -117,14 +117,24 @@ def _filters(model: type[Owned]) -> Iterator[tuple[str, str]]:
 
 def _value(type_: StrictType, operator: str) -> Any:  # noqa: ANN401 - an annotation
     """Return the type of the parameter of a filter."""
-    value: Any = Annotated[type_.value, BeforeValidator(type_.kind.from_query)]
     match operator:
         case "is" | "is_not":
             return Literal["null"]
         case "in":
-            return Annotated[list[value], Field(max_length=MOST_VALUES)]
+            return _several(type_)
+        case "contains":
+            assert type_.item is not None  # noqa: S101 - only a list has this operator
+            return _several(type_.item)
         case _:
-            return value
+            return _one(type_)
+
+
+def _one(type_: StrictType) -> Any:  # noqa: ANN401 - an annotation
+    return Annotated[type_.value, BeforeValidator(type_.kind.from_query)]
+
+
+def _several(type_: StrictType) -> Any:  # noqa: ANN401 - an annotation
+    return Annotated[list[_one(type_)], Field(max_length=MOST_VALUES)]  # type: ignore[misc]
 
 
 def check_query(query: bytes) -> None:

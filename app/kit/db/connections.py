@@ -11,16 +11,25 @@ from time import monotonic
 from traceback import clear_frames
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, AsyncCursor, Error, OperationalError, ProgrammingError
+from psycopg import (
+    AsyncConnection,
+    AsyncCursor,
+    Error,
+    OperationalError,
+    ProgrammingError,
+    adapters,
+)
 from psycopg._preparing import Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
-from psycopg.abc import PQGen
+from psycopg.abc import Buffer, PQGen
 from psycopg.conninfo import conninfo_attempts_async
 from psycopg.errors import Diagnostic
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn, PGconn, PGresult
+from psycopg.types.string import StrDumperUnknown
 from psycopg.waiting import wait_async, wait_conn_async
+from pydantic import AnyUrl
 
 ResultT = TypeVar("ResultT")
 
@@ -39,6 +48,17 @@ _REFUSAL = re.compile(
 
 # The event loop keeps only weak references to tasks.
 _cancellations: set[asyncio.Task[None]] = set()
+
+
+class _UrlDumper(StrDumperUnknown):
+    """Sends a URL of Pydantic, which a row of a transaction may be given, as the text it is."""
+
+    def dump(self, obj: object) -> Buffer | None:
+        """Return what is sent."""
+        return super().dump(str(obj))
+
+
+adapters.register_dumper(AnyUrl, _UrlDumper)
 
 
 class _PrepareManager(PrepareManager):

@@ -1,5 +1,6 @@
 """The statements of an owned table, and the values of their parameters."""
 
+import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from fastcrud import AccessDenied
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     BindParameter,
@@ -49,6 +50,7 @@ from app.kit.db.selects import (
     Selects,
     page_values,
 )
+from app.kit.models.literals import text_in_sql
 from app.kit.models.owned import Owned, table_of
 from app.kit.models.sorting import Sort
 from app.kit.models.time import later_version
@@ -63,7 +65,6 @@ COUNT = "count written"
 """The column with the number of rows that were changed or deleted."""
 
 _READ_ONLY = frozenset({"owner_id", "id", "created_at", "updated_at"})
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 _MOST_STATEMENTS = 1000
 """Clients choose which fields they send, and so how many statements there are."""
 _SQL = (ClauseElement, QueryableAttribute)
@@ -130,7 +131,7 @@ class Statements:
 
     def create_many(self, rows: Sequence[Mapping[str, Any]]) -> Query:
         """Insert rows, each with a value for each field, and return them in any order."""
-        return Query(self._create_many, {_ROWS.key: Jsonb(rows, _JSON.dump_json)})
+        return Query(self._create_many, {_ROWS.key: Jsonb(rows, _as_json)})
 
     def existing(self, table: Table, fields: Mapping[str, Sequence[Any]]) -> Query:
         """Return the values of rows of any owned table that has one of these for each field."""
@@ -276,6 +277,10 @@ class Statements:
                     f"{self._table.name}: an expression of an update reads nothing but the row."
                     " Use a transaction for other statements"
                 )
+
+
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=text_in_sql, ensure_ascii=False)
 
 
 def _condition(rows: Select[Any]) -> ColumnElement[bool]:

@@ -1,7 +1,6 @@
 """What the database itself refuses: CHECKs that repeat the bounds of fields, and keys."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import Any
 from zlib import crc32
@@ -13,15 +12,23 @@ from sqlalchemy import (
     Constraint,
     ForeignKeyConstraint,
     Index,
+    String,
     Table,
+    Text,
     UniqueConstraint,
+    all_,
     and_,
+    cast,
     func,
     literal_column,
+    null,
 )
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint, array
 
 from app.kit.models.fields import LINE, OWNER_ID, References, Schema
+from app.kit.models.literals import bound_in_sql
+from app.kit.models.objects import DEEPEST, MOST_BYTES
+from app.kit.models.patterns import is_common
 
 # Alembic can alter or drop a constraint only by its name.
 NAMING_CONVENTION = {
@@ -32,23 +39,47 @@ NAMING_CONVENTION = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 
-_CHECKS: dict[str, Callable[[Column[Any], Any], ColumnElement[bool]]] = {
+Checks = Mapping[str, Callable[[Column[Any], Any], ColumnElement[bool]]]
+
+_CHECKS: Checks = {
     "minLength": lambda column, bound: func.char_length(column) >= bound,
     "maxLength": lambda column, bound: func.char_length(column) <= bound,
     "minimum": lambda column, bound: column >= bound,
     "maximum": lambda column, bound: column <= bound,
     "exclusiveMinimum": lambda column, bound: column > bound,
     "exclusiveMaximum": lambda column, bound: column < bound,
-    "pattern": lambda column, bound: column.regexp_match(bound),
-    "enum": lambda column, members: column.in_(members),
+    "pattern": lambda column, bound: column.regexp_match(bound_in_sql(bound)),
+    "enum": lambda column, members: column.in_([*map(bound_in_sql, members)]),
+    "minItems": lambda column, bound: func.cardinality(column) >= bound,
+    "maxItems": lambda column, bound: func.cardinality(column) <= bound,
+    "minProperties": lambda column, bound: _members(column) >= bound,
+    "maxProperties": lambda column, bound: _members(column) <= bound,
 }
-_NOT_TEXT = frozenset({"uuid", "date", "date-time"})
+_ITEM_CHECKS: Checks = {
+    # No item is as it was after it is cut.
+    "minLength": lambda column, bound: (
+        ~column.overlap(_cut(column, bound - 1))
+        if bound > 1
+        else literal_column("''") != all_(column)
+    ),
+    "maxLength": lambda column, bound: _cut(column, bound) == column,
+    "minimum": lambda column, bound: bound <= all_(column),
+    "maximum": lambda column, bound: bound >= all_(column),
+    "exclusiveMinimum": lambda column, bound: bound < all_(column),
+    "exclusiveMaximum": lambda column, bound: bound > all_(column),
+    "enum": lambda column, members: column.contained_by(_texts(members)),
+}
+_OF_TEXT = frozenset({"minLength", "maxLength", "pattern"})
+_RANGES: dict[str, tuple[str, str | None, str]] = {
+    "date": ("years_1_9999", "'0001-01-01'", "'10000-01-01'"),
+    "date-time": ("years_1_9999", "'0001-01-01 +00'", "'10000-01-01 +00'"),
+    "time-local": ("before_24_00", None, "'24:00'"),
+    "duration": ("days_99999999", "'-99999999 days -23:59:59.999999'", "'100000000 days'"),
+    "decimal": ("number", None, "'NaN'"),  # which is the largest
+}
+"""PostgreSQL has more, infinity among them. Neither Python nor JSON Schema can show these."""
+_NOT_TEXT = frozenset({"uuid", *_RANGES})
 """The formats of text that is not stored as text."""
-_YEARS = {
-    "date": ("'0001-01-01'", "'10000-01-01'"),
-    "date-time": ("'0001-01-01 +00'", "'10000-01-01 +00'"),
-}
-"""PostgreSQL has more years, and infinity. Neither Python nor JSON Schema can show them."""
 
 _INT32 = (-(2**31), 2**31 - 1)
 # PostgreSQL cuts longer names, and then no longer finds them.
@@ -61,47 +92,80 @@ def add_checks(table: Table, field: str, schema: Schema) -> None:
     """Add a CHECK for each bound in the JSON Schema of a field.
 
     The name of a CHECK has its bound (text as a checksum): Alembic compares CHECKs by name only,
-    and so sees that a bound has changed. A pattern of the field's own gets none, because engines
-    read patterns differently.
+    and so sees that a bound has changed. A pattern of the field's own gets one if PostgreSQL reads
+    it as other engines do; one of the items of a list gets none.
     """
-    column, format_ = table.c[field], schema.get("format")
-    if format_ in _YEARS:
-        first, after = _YEARS[format_]
-        years = and_(column >= literal_column(first), column < literal_column(after))
-        table.append_constraint(CheckConstraint(years, name=f"{field}_years_1_9999"))
-    if format_ in _NOT_TEXT:
-        return
+    column = table.c[field]
+    checks = dict(_checks(column, schema, _CHECKS))
+    if "items" in schema:
+        checks["items_not_null"] = func.array_position(column, null()).is_(None)
+        of_items = _checks(column, schema["items"], _ITEM_CHECKS)
+        checks |= {f"items_{name}": check for name, check in of_items}
+    if schema.get("type") == "object":
+        checks["object"] = func.jsonb_typeof(column) == "object"
+        checks[f"bytes_{MOST_BYTES}"] = func.octet_length(cast(column, Text)) <= MOST_BYTES
+        deeper: ColumnElement[str] = literal_column(f"'$.**{{{DEEPEST + 1}}}'")
+        checks[f"levels_{DEEPEST}"] = ~func.jsonb_path_exists(column, deeper)
+    for name, check in checks.items():
+        table.append_constraint(CheckConstraint(check, name=f"{field}_{name}"))
+
+
+def _checks(
+    column: Column[Any], schema: Schema, checks: Checks
+) -> Iterator[tuple[str, ColumnElement[bool]]]:
+    """Give the name and the condition of each CHECK that a column needs, or its items."""
+    if schema.get("format") in _RANGES:
+        name, first, after = _RANGES[schema["format"]]
+        check = checks["exclusiveMaximum"](column, literal_column(after))
+        yield (
+            name,
+            and_(checks["minimum"](column, literal_column(first)), check) if first else check,
+        )
     for keyword, bound in _bounds(schema).items():
-        version = bound if isinstance(bound, int | float) else f"{crc32(str(bound).encode()):08x}"
-        name = f"{field}_{keyword.lower()}_{version}"
-        table.append_constraint(CheckConstraint(_CHECKS[keyword](column, bound), name=name))
+        if keyword in checks:
+            is_number = isinstance(bound, int | float)
+            version = bound if is_number else f"{crc32(str(bound).encode()):08x}"
+            yield f"{keyword.lower()}_{version}", checks[keyword](column, bound)
 
 
 def _bounds(schema: Schema) -> Schema:
     bounds = {keyword: schema[keyword] for keyword in _CHECKS if keyword in schema}
     if schema.get("format") == "int32":  # the column itself keeps the widest ones
         bounds = {keyword: bound for keyword, bound in bounds.items() if bound not in _INT32}
-    if bounds.get("pattern") not in {LINE, OWNER_ID}:
-        bounds.pop("pattern", None)
+    if schema.get("format") in _NOT_TEXT:
+        bounds = {keyword: bound for keyword, bound in bounds.items() if keyword not in _OF_TEXT}
+    pattern = bounds.get("pattern", LINE)
+    if pattern not in {LINE, OWNER_ID} and not is_common(pattern):
+        del bounds["pattern"]
     if "const" in schema:
         bounds["enum"] = [schema["const"]]
-    if any({"%", ":"} & {*member} for member in bounds.get("enum", [])):
-        bounds["pattern"] = _one_of(bounds.pop("enum"))
     return bounds
 
 
-def _one_of(members: Iterable[str]) -> str:
-    r"""Return a pattern that matches each member, without ``%`` and ``:``.
+def _cut(column: Column[Any], length: int) -> ColumnElement[Any]:
+    """Return a list of text whose items are cut, as a cast does."""
+    return cast(column, ARRAY(String(length)))
 
-    In a migration it is a part of text, where SQLAlchemy doubles the one and takes the other for
-    the start of a parameter. PostgreSQL reads ``\U00000025`` as ``%``.
-    """
-    pattern = f"^({'|'.join(map(re.escape, members))})$"
-    return pattern.replace("%", r"\U00000025").replace(":", r"\U0000003a")
+
+def _texts(members: list[str]) -> ColumnElement[Any]:
+    return cast(array([*map(bound_in_sql, members)]), ARRAY(String))
+
+
+def _members(column: Column[Any]) -> ColumnElement[int]:
+    """Return how many members a JSON object has."""
+    values = func.jsonb_path_query_array(column, literal_column("'$.*'"))
+    return func.jsonb_array_length(values)
 
 
 def add_unique(table: Table, fields: tuple[str, ...]) -> None:
-    """Make the values of some fields, together, unique among the rows of an owner."""
+    """Make the values of some fields, together, unique among the rows of an owner.
+
+    Raises:
+        TypeError: a field is of a type that can be longer than what PostgreSQL indexes.
+    """
+    for name in fields:
+        if isinstance(table.c[name].type, ARRAY | JSONB):
+            raise TypeError(f"{name}: a list or an object cannot be unique: leave it out")
     table.append_constraint(UniqueConstraint(table.c.owner_id, *(table.c[name] for name in fields)))
 
 
@@ -141,7 +205,7 @@ def refuse_long_keys(schemas: dict[str, Schema]) -> None:
     lengths = {
         name: longest_text(schema)
         for name, schema in schemas.items()
-        if not {"format", "enum", "const"} & schema.keys()
+        if not ({"enum", "const"} & schema.keys() or schema.get("format") in _NOT_TEXT)
     }
     if sum(lengths.values()) > _LONGEST_INDEXED:
         names = ", ".join(name for name, length in lengths.items() if length)
@@ -152,7 +216,7 @@ def refuse_long_keys(schemas: dict[str, Schema]) -> None:
 
 
 def longest_text(schema: Schema) -> float:
-    """Return the most characters of what is stored as text."""
+    """Return the most characters of what JSON has as text."""
     if schema.get("type") != "string":
         return 0
     if members := schema.get("enum", [schema["const"]] if "const" in schema else []):

@@ -1,7 +1,8 @@
 """What a field is declared as: its type, made strict and bounded, or why it cannot work."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -10,13 +11,18 @@ from uuid import UUID
 from pydantic import (
     MISSING,
     AfterValidator,
+    AnyUrl,
+    EmailStr,
     Field,
+    HttpUrl,
     StringConstraints,
     TypeAdapter,
     WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
 
+from app.kit.models.addresses import ANY_URL, EMAIL, HTTP_URL
+from app.kit.models.decimals import MOST_DIGITS
 from app.kit.models.fields import (
     BIG_INTEGER,
     ENTITY_TAG,
@@ -25,10 +31,14 @@ from app.kit.models.fields import (
     MEMBERS,
     NO_NUL,
     OWNER_ID,
+    POSITIVE_DURATION_KIND,
     Kind,
     References,
     Schema,
+    decimal_kind,
+    list_kind,
 )
+from app.kit.models.objects import LIMITS
 
 _UNREAD = {
     "primary_key": "leave it out: Owned has the key",
@@ -44,7 +54,13 @@ _UNREAD = {
 }
 """The arguments of SQLModel's and Pydantic's ``Field`` that are refused, and what to write."""
 _UNSET = (None, FieldInfo().default)
-_SUPPORTED = f"{', '.join(kind.__name__ for kind in KINDS)}, a StrEnum or a Literal of text"
+_CHECKED_TEXT = frozenset({EmailStr, HttpUrl, AnyUrl})
+"""What is text to Python, and not what it is declared as."""
+_OBJECT = dict[str, Any]
+_SUPPORTED = (
+    f"{', '.join(kind.__name__ for kind in KINDS if kind != _OBJECT)}, Decimal, dict[str, Any],"
+    " a StrEnum, a Literal of text, or a list of these"
+)
 
 
 class StrictType(NamedTuple):
@@ -58,6 +74,7 @@ class StrictType(NamedTuple):
         is_nullable: whether the declared type has null.
         is_optional: whether the declared type has `MISSING`.
         references: which rows it refers to, if any.
+        item: the type of the items, if it is a list.
     """
 
     annotation: Any
@@ -67,6 +84,12 @@ class StrictType(NamedTuple):
     is_nullable: bool
     is_optional: bool
     references: References | None
+    item: "StrictType | None"
+
+    @property
+    def stored(self) -> Schema:
+        """What bounds its column: its JSON Schema, with what this cannot say."""
+        return {**self.schema, **self.kind.stored}
 
     def declared(self, *, is_optional: bool) -> Any:  # noqa: ANN401 - an annotation
         """Return the type with null, if it has null, and with `MISSING`, if it is optional."""
@@ -83,27 +106,39 @@ def strict_type(field: FieldInfo) -> StrictType:
         field: of a table or a schema, made by either ``Field``, of SQLModel or of Pydantic.
 
     Raises:
-        TypeError: the type is not supported, is unbounded text, or has bounds that its column
-            cannot hold. The message says what to write instead; the caller adds whose field it is.
+        TypeError: the type is not supported, is unbounded text or an unbounded list, or has bounds
+            that its column cannot hold. The message says what to write instead; the caller adds
+            whose field it is.
     """
     bare, annotated, others = _taken_apart(field.annotation)
     _refuse_unread([*annotated, field])
     metadata = list(_constraints([*annotated, *field.metadata]))
     shown = _shown([*annotated, field])
-    kind = _kind(bare, metadata, shown)
+    item = _item(bare)
+    kind = list_kind(item.kind, item.stored) if item else _kind(bare, metadata, shown)
+    if item:
+        bare = list[item.annotation]  # type: ignore[name-defined]
     if bare is str:
         metadata = _refusing_nul(metadata, shown)
+    if bare in _CHECKED_TEXT:
+        bare = str
+    if bare == _OBJECT and LIMITS not in shown.get("description", ""):
+        shown["description"] = f"{shown.get('description', '')} {LIMITS}".strip()
     # A type that has its own pattern or schema, as `Line` and `NewId` do, is strict already.
     is_strict = any(isinstance(m, WithJsonSchema) or hasattr(m, "pattern") for m in metadata)
     strict = () if is_strict else getattr(kind.strict, "__metadata__", ())
     metadata = [*(item for item in _constraints(strict) if item not in metadata), *metadata]
     shown = {**_shown(strict), **shown}
-    metadata = [_with_shown(item, shown) for item in metadata]
+    # Once something wraps the type, Pydantic no longer knows how to bound it.
+    wrapping = [_with_shown(item, shown) for item in metadata if _wraps(item)]
+    bounds = [item for item in metadata if not _wraps(item)]
     extra = {"json_schema_extra": shown.pop("json_schema_extra", None)}
-    value = Annotated[bare, *metadata, Field(**extra, **_narrowest(metadata))]  # type: ignore[valid-type]
+    value = Annotated[bare, *bounds, Field(**extra, **_narrowest(metadata)), *wrapping]  # type: ignore[valid-type]
     schema = TypeAdapter(value).json_schema()
     if bare is str and "maxLength" not in schema:
         raise TypeError("text needs a bound: write Field(max_length=200), say")
+    if item and "maxItems" not in schema:
+        raise TypeError("a list needs a bound: write Field(max_length=20), say")
     references = next((item for item in metadata if isinstance(item, References)), None)
     return StrictType(
         Annotated[value, Field(**shown)],
@@ -113,6 +148,7 @@ def strict_type(field: FieldInfo) -> StrictType:
         NoneType in others,
         MISSING in others,
         references,
+        item,
     )
 
 
@@ -134,7 +170,7 @@ def _taken_apart(declared: Any) -> tuple[Any, list[Any], set[Any]]:  # noqa: ANN
 
 
 def _name(declared: Any) -> str:  # noqa: ANN401 - a type
-    return getattr(declared, "__name__", str(declared))
+    return str(declared) if get_origin(declared) is dict else getattr(declared, "__name__", "")
 
 
 def _refuse_unread(annotated: Iterable[Any]) -> None:
@@ -174,6 +210,10 @@ def _shown(annotated: Iterable[Any]) -> dict[str, Any]:
     }
 
 
+def _wraps(item: object) -> bool:
+    return any(hasattr(item, f"__get_pydantic_{what}_schema__") for what in ("core", "json"))
+
+
 def _with_shown(item: Any, shown: dict[str, Any]) -> Any:  # noqa: ANN401 - a constraint
     """Add to a schema that is written out what Pydantic would not."""
     if isinstance(item, WithJsonSchema):
@@ -183,7 +223,8 @@ def _with_shown(item: Any, shown: dict[str, Any]) -> Any:  # noqa: ANN401 - a co
 
 def _narrowest(metadata: Iterable[Any]) -> dict[str, Any]:
     """Return the narrowest of the bounds; Pydantic would take the last ones."""
-    narrower = {"ge": max, "gt": max, "le": min, "lt": min, "min_length": max, "max_length": min}
+    least = dict.fromkeys(("le", "lt", "max_length", "max_digits", "decimal_places"), min)
+    narrower = {**dict.fromkeys(("ge", "gt", "min_length"), max), **least}
     bounds: dict[str, Any] = {}
     for item in metadata:
         for name, choose in narrower.items():
@@ -197,12 +238,19 @@ def _kind(bare: Any, metadata: list[Any], shown: dict[str, Any]) -> Kind:  # noq
         return MEMBERS
     if isinstance(bare, type) and issubclass(bare, StrEnum):
         return MEMBERS
+    if bare is Decimal:
+        return _decimal_kind(metadata)
     if bare not in KINDS:
         raise TypeError(f"{_name(bare)} is not supported: declare one of {_SUPPORTED}")
+    if bare in _CHECKED_TEXT and _patterns(metadata):
+        raise TypeError(f"an {_name(bare)} has a pattern of its own: leave yours out")
     bounds = [getattr(m, name, None) for m in metadata for name in ("ge", "gt", "le", "lt")]
     numbers = [bound for bound in bounds if bound is not None]
-    if bare in {date, datetime, UUID} and numbers:
-        raise TypeError(f"a {bare.__name__} has no bounds in JSON Schema: leave them out")
+    if bare is timedelta and _range(metadata) == {"ge": timedelta()}:
+        return POSITIVE_DURATION_KIND
+    if bare in {date, datetime, time, timedelta, UUID} and numbers:
+        but = " but ge=timedelta(0)" if bare is timedelta else ""
+        raise TypeError(f"a {bare.__name__} has no bounds in JSON Schema{but}: leave them out")
     if bare is not int:
         return KINDS[bare]
     if not all(-(2**53) < number < 2**53 for number in numbers):
@@ -212,15 +260,53 @@ def _kind(bare: Any, metadata: list[Any], shown: dict[str, Any]) -> Kind:  # noq
     return BIG_INTEGER if is_big else KINDS[int]
 
 
+def _decimal_kind(metadata: list[Any]) -> Kind:
+    narrowest, bounds = _narrowest(metadata), _range(metadata)
+    digits, places = (narrowest.get(name) for name in ("max_digits", "decimal_places"))
+    if digits is None or places is None:
+        raise TypeError("a Decimal needs both: write Field(max_digits=12, decimal_places=2), say")
+    if not 0 <= places <= digits <= MOST_DIGITS or not digits:
+        raise TypeError(f"max_digits is 1 to {MOST_DIGITS}, and decimal_places at most as much")
+    if any(bounds.values()) or not bounds.keys() <= {"ge", "gt"}:
+        raise TypeError("a Decimal has no bounds in JSON Schema but ge=0 and gt=0: leave them out")
+    return decimal_kind(digits, places, least="gt" if "gt" in bounds else "ge" if bounds else None)
+
+
+def _range(metadata: Iterable[Any]) -> dict[str, Any]:
+    bounds = _narrowest(metadata)
+    return {name: bounds[name] for name in ("ge", "gt", "le", "lt") if name in bounds}
+
+
+def _item(bare: Any) -> StrictType | None:  # noqa: ANN401 - a type
+    """Return the type of the items, if it is a list."""
+    if get_origin(bare) is not list:
+        return None
+    (declared,) = get_args(bare)
+    try:
+        item = strict_type(FieldInfo.from_annotation(declared))
+    except TypeError as error:
+        raise TypeError(f"its items: {error}") from None
+    if item.is_nullable or item.is_optional or item.references:
+        raise TypeError("an item of a list is never null and refers to nothing: declare it plainly")
+    if item.schema.get("type") in {"array", "object"}:
+        raise TypeError("a list has no lists or objects: declare dict[str, Any]")
+    return item
+
+
 def _refusing_nul(metadata: list[Any], shown: dict[str, Any]) -> list[Any]:
     """Add what refuses NUL in text, beside a pattern of the field's own."""
-    patterns = {pattern for item in metadata if (pattern := getattr(item, "pattern", None))}
+    patterns = _patterns(metadata)
     if len(patterns) > 1:
         raise TypeError("text has two patterns, and only one would be checked: write one")
-    if patterns - {LINE, NO_NUL, OWNER_ID, ENTITY_TAG}:
-        shown["json_schema_extra"] = {"allOf": [{"pattern": NO_NUL}]}
+    if patterns - {LINE, NO_NUL, OWNER_ID, ENTITY_TAG, EMAIL, HTTP_URL, ANY_URL}:
+        # Not in an `allOf`, of which generators of clients make another type.
+        shown["json_schema_extra"] = {"not": {"pattern": r"\x00"}}
         return [*metadata, AfterValidator(_without_nul)]
     return metadata
+
+
+def _patterns(metadata: Iterable[Any]) -> set[str]:
+    return {pattern for item in metadata if (pattern := getattr(item, "pattern", None))}
 
 
 def _without_nul(text: str) -> str:

@@ -4,35 +4,59 @@ The rules of a kind stand in its JSON Schema, where clients and fuzzers read the
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import sqlalchemy
 from pydantic import (
     AfterValidator,
+    AnyUrl,
     BeforeValidator,
+    EmailStr,
     Field,
+    HttpUrl,
+    PlainSerializer,
     StrictBool,
     StrictFloat,
     StrictInt,
     StringConstraints,
     WithJsonSchema,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.kit.models.addresses import (
+    ANY_URL,
+    EMAIL,
+    HTTP_URL,
+    LONGEST_EMAIL,
+    LONGEST_URL,
+    check_email,
+    check_http_url,
+    check_url,
+)
+from app.kit.models.decimals import decimal_pattern, decimal_text
+from app.kit.models.durations import DURATION, POSITIVE_DURATION, duration_text, parse_duration
+from app.kit.models.objects import check_object
 from app.kit.models.orderings import (
     BY_BIG_INTEGER,
+    BY_CLOCK,
     BY_DAY,
+    BY_DURATION,
     BY_FLAG,
     BY_FLOAT,
     BY_INTEGER,
     BY_TEXT,
     BY_TIME,
     Ordering,
+    by_decimal,
 )
 from app.kit.models.time import creation_time
 
@@ -67,21 +91,29 @@ _MOST_AHEAD = timedelta(days=1)
 # The year 0 is a date in a schema, and in no database.
 _YEAR = "([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _DATE = f"^{_YEAR}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+_CLOCK = "([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\\.[0-9]{1,6})?"
 _NUMBER_IN_JSON = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-_TIME = f"{_DATE[:-1]}T([01][0-9]|2[0-3])(:[0-5][0-9]){{2}}(\\.[0-9]{{1,6}})?Z$"
+_TIME = f"{_DATE[:-1]}T{_CLOCK}Z$"
 
 
-def _spelled(kind: type, name: str, **schema: Any) -> tuple[BeforeValidator, WithJsonSchema]:
-    """Accept only the canonical format; Pydantic would accept others."""
+def _spelled(
+    kind: type,
+    name: str,
+    read: Callable[[str], object] = str,
+    write: Callable[[Any], str] | None = None,
+    **schema: Any,
+) -> tuple[Any, ...]:
+    """Accept only the canonical format; Pydantic would accept others, and may write another."""
 
     def match(value: object) -> object:
         if isinstance(value, kind):
             return value
         if not isinstance(value, str) or not re.fullmatch(schema["pattern"], value):
             raise ValueError(f"Value should be {name}")
-        return value
+        return read(value)
 
-    return BeforeValidator(match), WithJsonSchema({"type": "string", **schema})
+    written = [PlainSerializer(write, when_used="json-unless-none")] if write else []
+    return BeforeValidator(match), *written, WithJsonSchema({"type": "string", **schema})
 
 
 def _not_ahead(id_: UUID) -> UUID:
@@ -138,6 +170,50 @@ Time = Annotated[
 ]
 """A moment in UTC (RFC 3339); plain ``datetime`` is the same."""
 
+_TimeOfDay = Annotated[
+    time,
+    *_spelled(
+        time,
+        "a time of day as 14:30:00",
+        format="time-local",
+        pattern=f"^{_CLOCK}$",
+        maxLength=15,
+        examples=["14:30:00"],
+    ),
+]
+# Without a format: in that of JSON Schema a duration has no sign and no fractions.
+_Duration, _PositiveDuration = (
+    Annotated[
+        timedelta,
+        *_spelled(
+            timedelta,
+            f"a duration{bound} as P1DT2H or PT15M",
+            parse_duration,
+            duration_text,
+            pattern=pattern,
+            maxLength=28,
+            examples=["PT15M"],
+        ),
+    ]
+    for bound, pattern in (("", DURATION), (" of 0 or more", POSITIVE_DURATION))
+)
+_Email = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST_EMAIL, pattern=EMAIL),
+    AfterValidator(check_email),
+    Field(examples=["me@example.com"], json_schema_extra={"format": "email"}),
+]
+_HttpUrl, _Url = (
+    Annotated[
+        str,
+        StringConstraints(max_length=LONGEST_URL, pattern=pattern),
+        AfterValidator(check),
+        Field(examples=["https://example.com/"], json_schema_extra={"format": "uri"}),
+    ]
+    for pattern, check in ((HTTP_URL, check_http_url), (ANY_URL, check_url))
+)
+_Object = Annotated[dict[str, Any], BeforeValidator(check_object)]
+
 
 @dataclass(frozen=True)
 class References:
@@ -184,13 +260,15 @@ class Kind(NamedTuple):
         from_query: reads a value from a query string.
         operators: what lists are filtered with, as FastCRUD names it; "" is equality.
         ordering: how lists are sorted by it; None if they cannot be.
+        stored: what its column is bounded by, in words of JSON Schema that are not in its own.
     """
 
     strict: Any
-    column: type[TypeEngine[Any]]
+    column: Callable[[], TypeEngine[Any]]
     from_query: Callable[[str], object] = str
     operators: tuple[str, ...] = ()
     ordering: Ordering | None = None
+    stored: Mapping[str, Any] = MappingProxyType({})
 
 
 _SET = ("", "in")
@@ -199,8 +277,12 @@ _QUANTITY = ("", *RANGE)
 _NUMBER = (*_QUANTITY, "in")
 
 
+def _jsonb() -> JSONB[Any]:
+    return JSONB(none_as_null=True)  # Python's None is no object, and not the null of JSON
+
+
 # Text has no length in its column: to change a CHECK is one migration, and no type changes.
-KINDS: dict[type, Kind] = {
+KINDS: dict[Any, Kind] = {
     bool: Kind(StrictBool, sqlalchemy.Boolean, _boolean, ("",), BY_FLAG),
     int: Kind(Integer, sqlalchemy.Integer, _integer, _NUMBER, BY_INTEGER),
     float: Kind(Float, sqlalchemy.Double, _float, _QUANTITY, BY_FLOAT),
@@ -208,7 +290,51 @@ KINDS: dict[type, Kind] = {
     date: Kind(Date, sqlalchemy.Date, str, _QUANTITY, BY_DAY),
     datetime: Kind(Time, UTCDateTime, str, _QUANTITY, BY_TIME),
     UUID: Kind(Id, sqlalchemy.Uuid, str, _SET),
+    time: Kind(_TimeOfDay, sqlalchemy.Time, str, _QUANTITY, BY_CLOCK),
+    timedelta: Kind(
+        _Duration, sqlalchemy.Interval, str, _QUANTITY, BY_DURATION, {"format": "duration"}
+    ),
+    EmailStr: Kind(_Email, sqlalchemy.String, str, _SET, BY_TEXT),
+    HttpUrl: Kind(_HttpUrl, sqlalchemy.String, str, _SET, BY_TEXT),
+    AnyUrl: Kind(_Url, sqlalchemy.String, str, _SET, BY_TEXT),
+    dict[str, Any]: Kind(_Object, _jsonb),
 }
-
 MEMBERS = Kind(str, sqlalchemy.String, str, _SET, BY_TEXT)
 BIG_INTEGER = Kind(BigInteger, sqlalchemy.BigInteger, _integer, _NUMBER, BY_BIG_INTEGER)
+POSITIVE_DURATION_KIND = KINDS[timedelta]._replace(
+    strict=_PositiveDuration, stored={"format": "duration", "minimum": timedelta()}
+)
+
+
+def decimal_kind(digits: int, places: int, *, least: Literal["ge", "gt"] | None) -> Kind:
+    """Return the kind of decimal numbers of so many digits, of which so many behind the point.
+
+    Args:
+        digits: how many in all.
+        places: how many behind the point.
+        least: ``ge`` for 0 or more, ``gt`` for more than 0, or None.
+    """
+    pattern = decimal_pattern(digits, places, least=least)
+    example = f"{min(digits - places, 1)}.{'50'[:places]:0<{places}}" if places else "1"
+    strict = Annotated[
+        Decimal,
+        *_spelled(
+            Decimal,
+            f"a decimal number as {example}, in quotes",
+            Decimal,
+            decimal_text,
+            format="decimal",
+            pattern=pattern,
+            maxLength=digits + len("-0."),
+            examples=[example],
+        ),
+    ]
+    bound = {"minimum": 0} if least == "ge" else {"exclusiveMinimum": 0} if least == "gt" else {}
+    column = partial(sqlalchemy.Numeric, digits, places)
+    return Kind(strict, column, str, _NUMBER, by_decimal(digits, places), bound)
+
+
+def list_kind(item: Kind, bounds: Schema) -> Kind:
+    """Return the kind of lists of what is of a kind, and has these bounds in its column."""
+    operators = ("contains",) if item.operators else ()
+    return Kind(list, lambda: ARRAY(item.column()), operators=operators, stored={"items": bounds})

@@ -1,13 +1,16 @@
 """How rows are sorted by a type, and how a cursor has its values."""
 
+import re
 import struct
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, cast, func
 
+from app.kit.models.durations import LONGEST_DURATION
 from app.kit.models.time import from_microseconds, to_microseconds
 
 
@@ -72,5 +75,25 @@ BY_BIG_INTEGER = _by_number(int, int, str(2**63 - 1))
 BY_FLOAT = Ordering(lambda number: struct.pack(">d", number), _finite, "'infinity'")
 BY_DAY = _by_number(date.toordinal, _day, "'infinity'")
 BY_TIME = _by_number(to_microseconds, from_microseconds, "'infinity'")
+BY_CLOCK = _by_number(
+    lambda clock: to_microseconds(datetime.combine(date(1970, 1, 1), clock, UTC)),
+    lambda number: from_microseconds(number).time(),
+    "'24:00:00'",
+)
+BY_DURATION = _by_number(
+    lambda duration: duration // timedelta.resolution,
+    lambda number: min(max(number * timedelta.resolution, -LONGEST_DURATION), LONGEST_DURATION),
+    "'1000000000 days'",
+)
 # The last character of Unicode.
 BY_TEXT = Ordering(str.encode, _storable, f"chr({0x10FFFF})", None, _in_one_case)
+
+
+def by_decimal(digits: int, places: int) -> Ordering:
+    """Return how to sort by decimal numbers of so many digits, of which some behind the point."""
+    pattern = re.compile(f"-?[0-9]{{0,{digits - places}}}[.][0-9]{{{places}}}".encode())
+
+    def nearest(packed: bytes) -> Decimal:
+        return Decimal(packed.decode()) if pattern.fullmatch(packed) else Decimal()
+
+    return Ordering(lambda number: f"{number:.{places}f}".encode(), nearest, "'infinity'", None)

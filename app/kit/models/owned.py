@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 from weakref import WeakSet
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AnyUrl, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from sqlalchemy import Column, ColumnDefault, Index, String, Table, event, false, func, true
+from sqlalchemy import Column, ColumnDefault, Index, String, Table, event, func, true
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapper
 from sqlmodel import Field, SQLModel
@@ -25,6 +25,7 @@ from app.kit.models.constraints import (
 )
 from app.kit.models.declarations import StrictType, strict_type
 from app.kit.models.fields import KINDS, Id, OwnerId, Time
+from app.kit.models.literals import default_in_sql
 from app.kit.models.sorting import Sort, parse_sort, sort_columns, sort_key
 from app.kit.models.time import creation_time, later_version
 
@@ -62,7 +63,9 @@ class OwnedField(NamedTuple):
 
     @property
     def constant(self) -> Any:  # noqa: ANN401 - of any kind
-        """The default of all rows; None if there is none, or it is made anew for each."""
+        """The default of all rows; None if there is none, or it is another one for each."""
+        if self.info.default_factory in (list, dict):
+            return self.default()
         return None if self.info.is_required() or self.info.default_factory else self.info.default
 
     def default(self) -> Any:  # noqa: ANN401 - of any kind
@@ -78,7 +81,8 @@ class Owned(SQLModel):
 
     Class variables name fields:
 
-    - ``filterable``: lists are filtered by them.
+    - ``filterable``: lists are filtered by them: equality, sets of text, numbers, ids and members,
+      ranges of numbers and times, what a list contains, and whether they are null.
     - ``searchable``: lists are searched in them (text).
     - ``sortable``: lists are sorted by them, or by a tuple of them, as ``("priority", "-due")``,
       and in the opposite order (null is the largest value; text is sorted by its code points, A as
@@ -124,6 +128,8 @@ class Owned(SQLModel):
         """Make the types of all fields strict, and columns of them."""
         cls.owned_fields = {}
         for name, info in cls.model_fields.items():
+            if isinstance(info.default, AnyUrl):
+                info.default = str(info.default)  # as it is stored
             try:
                 info.metadata = [item for item in info.metadata if id(item) not in _columns]
                 field = OwnedField(strict_type(info), info)
@@ -168,7 +174,8 @@ def _refuse_unfit_default(field: OwnedField) -> None:
     if field.constant is None:
         return
     try:
-        TypeAdapter(field.type.annotation).validate_python(field.constant)
+        adapter = TypeAdapter(field.type.annotation)
+        adapter.validate_json(adapter.dump_json(adapter.validate_python(field.constant)))
     except ValidationError as error:
         raise TypeError(f"its default does not fit: {error.errors()[0]['msg']}") from None
 
@@ -219,19 +226,13 @@ def _column(name: str, field: OwnedField) -> Column[Any]:
         default=field.info.default_factory,
         # With it, rows that are there already get the default of a new field, and so do rows that
         # the version before this one inserts.
-        server_default=None if field.constant is None else _literal(field.constant),
+        server_default=None if field.constant is None else default_in_sql(field.constant),
     )
 
 
 def _created_at(context: DefaultExecutionContext) -> datetime:
     id_: UUID = context.get_current_parameters()["id"]  # type: ignore[no-untyped-call]
     return creation_time(id_)
-
-
-def _literal(default: Any) -> Any:  # noqa: ANN401 - of any kind
-    if isinstance(default, bool):
-        return true() if default else false()
-    return str(default)
 
 
 @event.listens_for(Owned, "instrument_class", propagate=True)
@@ -248,7 +249,7 @@ def _constrain_and_index(_mapper: Mapper[Any], model: type[Owned]) -> None:
             indexed = {*(by.field for by in sort), *model.filterable}
             refuse_long_keys({name: schemas[name] for name in indexed})
         for name, field in model.owned_fields.items():
-            add_checks(table, name, field.type.schema)
+            add_checks(table, name, field.type.stored)
             if field.type.references:
                 add_foreign_key(table, name, field.type.references)
         for names in model.unique:
@@ -267,7 +268,12 @@ def _index_sort(table: Table, model: type[Owned], sort: Sort) -> None:
         key = sort_key(table.c[name], model.owned_fields[name].type)
         keys.append(key.desc() if descending else key)
     named = [by.field for by in sort]
-    filters = [table.c[name] for name in model.filterable if name not in {*named, "id"}]
+    filters = [
+        table.c[name]
+        for name in model.filterable
+        # A list may be longer than what PostgreSQL indexes.
+        if name not in {*named, "id"} and not model.owned_fields[name].type.item
+    ]
     # To sort by creation is to sort by id, and without a filter the primary key will do for that.
     if len(keys) > 1 or filters:
         Index(f"ix_{table.name}_by_{'_'.join(named)}", table.c.owner_id, *keys, *filters)

@@ -53,10 +53,15 @@ class RequestSchema(Schema):
         """Take 1.0 for 1: to JSON Schema it is an integer, to Pydantic it is none."""
         if not isinstance(body, dict):
             return body
+        # Nothing within an object: there 1.0 is no integer's value.
         return {
-            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            name: [*map(_whole, value)] if isinstance(value, list) else _whole(value)
             for name, value in body.items()
         }
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class CreateSchema(RequestSchema):

@@ -1,16 +1,16 @@
 import { defineConfig } from "orval";
 
-export default defineConfig({
-  api: {
-    input: "openapi.json",
-    output: {
-      target: "generated/orval/api.ts",
-      client: "fetch",
-      mode: "split",
-      baseUrl: {
-        runtime: "baseUrl",
-        imports: [{ name: "baseUrl", importPath: "../../settings" }],
-      },
-    },
+const client = (input: string, folder: string, settings: string) => ({
+  input,
+  output: {
+    target: `generated/${folder}/api.ts`,
+    client: "fetch" as const,
+    mode: "split" as const,
+    baseUrl: { runtime: "baseUrl", imports: [{ name: "baseUrl", importPath: settings }] },
   },
+});
+
+export default defineConfig({
+  api: client("openapi.json", "orval", "../../settings"),
+  courses: client("courses.json", "courses/orval", "../../../settings"),
 });
