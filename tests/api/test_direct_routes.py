@@ -26,6 +26,7 @@ from fastapi import (
     Response,
     Security,
 )
+from fastapi.exceptions import ResponseValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from opentelemetry.trace import ProxyTracerProvider
@@ -677,6 +678,16 @@ def test_a_request_that_is_traced_is_left_to_fastapi(solved: list[str | None]) -
 
     assert statuses(app, *case_of(nested).requests) == [200]
     assert solved != []
+
+
+def test_a_result_that_is_not_valid_is_an_error_that_names_the_route() -> None:
+    async def ask() -> None:
+        transport = httpx.ASGITransport(case_of(invalid).direct_app(prefix="/api"))
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get("http://test/api/invalid")
+
+    with pytest.raises(ResponseValidationError, match="/api/invalid"):
+        anyio.run(ask)
 
 
 def test_a_client_that_leaves_in_mid_body_has_sent_no_body() -> None:
