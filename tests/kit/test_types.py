@@ -224,7 +224,9 @@ def test_a_value_that_does_not_fit_is_refused_and_named(
     alice: httpx.Client, field: str, item: str, value: object
 ) -> None:
     course = post(alice)
-    fields = {name: course[name] for name in course.keys() - {"id", "created_at", "updated_at", "etag"}}
+    fields = {
+        name: course[name] for name in course.keys() - {"id", "created_at", "updated_at", "etag"}
+    }
     path = f"{COURSES}/{course['id']}"
 
     created = alice.post(COURSES, content=json.dumps({**fields, field: value}), headers=JSON)

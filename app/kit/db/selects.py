@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     any_,
     bindparam,
+    cast,
     func,
     or_,
     select,
@@ -208,8 +209,9 @@ class Selects:
         ``weight, due DESC, id DESC`` sorts after a row is where ``weight > …``, and where
         ``weight = …`` and ``(due, id) < (…, …)``.
         """
-        position = {
-            by.field: bindparam(_after(by.field), type_=self._table.c[by.field].type) for by in sort
+        types = {by.field: self._table.c[by.field].type for by in sort}
+        position = {  # with its type, which null has not
+            name: cast(bindparam(_after(name), type_=type_), type_) for name, type_ in types.items()
         }
         parts: list[list[ColumnElement[bool]]] = []
         equal: list[ColumnElement[bool]] = []
@@ -227,7 +229,7 @@ class Selects:
         return [key.desc() if descending else key.asc() for key, descending in keys]
 
     def _key(
-        self, field: str, values: Columns | Mapping[str, BindParameter[Any]]
+        self, field: str, values: Columns | Mapping[str, ColumnElement[Any]]
     ) -> ColumnElement[Any]:
         return sort_key(values[field], self._model.owned_fields[field].type)
 

@@ -91,7 +91,8 @@ BY_TEXT = Ordering(str.encode, _storable, f"chr({0x10FFFF})", None, _in_one_case
 
 def by_decimal(digits: int, places: int) -> Ordering:
     """Return how to sort by decimal numbers of so many digits, of which some behind the point."""
-    pattern = re.compile(f"-?[0-9]{{0,{digits - places}}}[.][0-9]{{{places}}}".encode())
+    fraction = f"[.][0-9]{{{places}}}" if places else ""
+    pattern = re.compile(f"-?[0-9]{{1,{max(digits - places, 1)}}}{fraction}".encode())
 
     def nearest(packed: bytes) -> Decimal:
         return Decimal(packed.decode()) if pattern.fullmatch(packed) else Decimal()
