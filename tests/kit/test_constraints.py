@@ -16,7 +16,7 @@ from tests.support.database import connect
 from tests.support.migrations import MakeDatabase, migrated
 from tests.support.milestones import MILESTONES, Milestone, reach
 from tests.support.problems import assert_problem
-from tests.support.server import serve
+from tests.support.server import Server, serve
 from tests.support.tasks import NEVER_WAS, TASKS, create
 
 
@@ -124,20 +124,27 @@ def test_a_task_that_does_not_take_its_milestones_with_it_is_not_deleted(
         assert alice.get(MILESTONES).json()["items"] == [milestone]
 
 
-@pytest.fixture
-def folders(make_database: MakeDatabase) -> Iterator[httpx.Client]:
-    """A client of an application with folders, which may be in one another."""
+@pytest.fixture(scope="module")
+def with_folders(make_database: MakeDatabase) -> Iterator[Server]:
+    """An application with folders, which may be in one another."""
 
     class Folder(Owned, table=True):
         filterable = ("inside",)
 
         inside: Annotated[UUID, References("folder")] | None = None
 
-    with serve(migrated(make_database())) as server, server.client("alice") as alice:
+    with serve(migrated(make_database())) as server:
         router = owned_crud_router(Folder, owner=current_owner, path="/folders")
         server.app.include_router(router)
-        yield alice
+        yield server
     SQLModel.metadata.remove(SQLModel.metadata.tables["folder"])
+
+
+@pytest.fixture
+def folders(with_folders: Server, owner: str) -> Iterator[httpx.Client]:
+    """A client of somebody who has no folders yet."""
+    with with_folders.client(owner) as client:
+        yield client
 
 
 @pytest.mark.plain

@@ -78,6 +78,7 @@ def key(field: str) -> Callable[[Course], Any]:
     return lambda item: (item[field] is None, 0 if item[field] is None else read(item[field]))
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("sort", SORTS)
 def test_pages_hold_for_each_type(alice: httpx.Client, courses: list[Course], sort: str) -> None:
     for limit in (1, 4):
@@ -99,6 +100,7 @@ def test_any_cursor_of_the_right_form_is_taken(
     assert courses
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("field", READ)
 def test_a_range_of_each_type_is_exact(
     alice: httpx.Client, courses: list[Course], field: str

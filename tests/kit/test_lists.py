@@ -119,6 +119,7 @@ def sort_key(field: str) -> Callable[[Milestone], Any]:
     return lambda item: (item[field] is None, str(item[field]).rstrip("Z").rjust(9))
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("limit", [1, 3, 8])
 def test_a_sorted_list_shows_each_item_once_and_null_as_the_largest(
@@ -130,6 +131,7 @@ def test_a_sorted_list_shows_each_item_once_and_null_as_the_largest(
     assert pages_back(alice, MILESTONES, sort=sort, limit=limit) == expected
 
 
+@pytest.mark.plain
 @pytest.mark.usefixtures("milestones")
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_sorted_list_takes_any_cursor_of_the_right_form(alice: httpx.Client, sort: str) -> None:
@@ -195,6 +197,7 @@ def test_a_range_is_read_from_an_index_where_it_starts(
     assert condition in plan.partition("Index Cond: ")[2].partition("\n")[0]
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("field", ["due", "weight", "created_at", "updated_at"])
 @pytest.mark.parametrize("compared", OPERATORS)
 def test_a_range_finds_what_is_in_it_and_no_null(
