@@ -16,7 +16,7 @@ from tests.support.database import connect
 from tests.support.migrations import MakeDatabase, migrated
 from tests.support.milestones import MILESTONES, Milestone, reach
 from tests.support.problems import assert_problem
-from tests.support.server import Server, serve
+from tests.support.server import serve
 from tests.support.tasks import NEVER_WAS, TASKS, create
 
 
@@ -124,55 +124,39 @@ def test_a_task_that_does_not_take_its_milestones_with_it_is_not_deleted(
         assert alice.get(MILESTONES).json()["items"] == [milestone]
 
 
-@pytest.fixture(scope="module")
-def with_folders(make_database: MakeDatabase) -> Iterator[Server]:
-    """An application with folders, which may be in one another."""
+@pytest.fixture
+def folders(make_database: MakeDatabase) -> Iterator[httpx.Client]:
+    """A client of an application with folders, which may be in one another."""
 
     class Folder(Owned, table=True):
         filterable = ("inside",)
 
         inside: Annotated[UUID, References("folder")] | None = None
 
-    with serve(migrated(make_database())) as server:
+    with serve(migrated(make_database())) as server, server.client("alice") as alice:
         router = owned_crud_router(Folder, owner=current_owner, path="/folders")
         server.app.include_router(router)
-        yield server
+        yield alice
     SQLModel.metadata.remove(SQLModel.metadata.tables["folder"])
 
 
-@pytest.fixture
-def folders(with_folders: Server, owner: str) -> Iterator[httpx.Client]:
-    """A client of somebody who has no folders yet."""
-    with with_folders.client(owner) as client:
-        yield client
-
-
 @pytest.mark.plain
-def test_an_item_of_a_batch_may_refer_to_another_of_it(folders: httpx.Client) -> None:
+def test_items_of_a_batch_may_refer_to_one_another_and_are_deleted_from_the_ends(
+    folders: httpx.Client,
+) -> None:
     parent, child = str(uuid7()), str(uuid7())
     tree = [{"id": child, "inside": parent}, {}, {"id": parent}]
 
     created = folders.post("/folders/batch", json={"items": tree})
     assert [item["inside"] for item in created.json()["items"]] == [parent, None, None]
 
-    broken = [{"id": str(uuid7())}, {"inside": NEVER_WAS}, {"inside": child}, {}]
-    broken.append({"inside": str(broken[0]["id"])})
-    assert_problem(
-        folders.post("/folders/batch", json={"items": broken}), 422, "/body/items/1/inside"
-    )
+    new = str(uuid7())
+    broken = [{"id": new}, {"inside": NEVER_WAS}, {"inside": child}, {}, {"inside": new}]
+    refused = folders.post("/folders/batch", json={"items": broken})
+    assert_problem(refused, 422, "/body/items/1/inside")
 
-
-@pytest.mark.plain
-def test_all_that_match_are_deleted_unless_another_item_refers_to_one(
-    folders: httpx.Client,
-) -> None:
-    parent = folders.post("/folders", json={}).json()
-    for _ in range(2):
-        folders.post("/folders", json={"inside": parent["id"]})
-
-    ends = {"inside__is": "null"}
-    assert_problem(folders.delete("/folders", params=ends), 409)
+    roots, inner = {"inside__is": "null"}, {"inside": parent}
+    assert_problem(folders.delete("/folders", params=roots), 409)
     assert len(folders.get("/folders").json()["items"]) == 3
-    inner = {"inside": parent["id"]}
-    assert folders.delete("/folders", params=inner).json() == {"count": 2}
-    assert folders.delete("/folders", params=ends).json() == {"count": 1}
+    assert folders.delete("/folders", params=inner).json() == {"count": 1}
+    assert folders.delete("/folders", params=roots).json() == {"count": 2}

@@ -307,6 +307,7 @@ DIGITS: dict[str, Any] = {"max_digits": 4, "decimal_places": 2}
         (Annotated[Decimal, Field(max_digits=0, decimal_places=0)], "max_digits is 1 to 100"),
         (Annotated[Decimal, Field(ge=1, **DIGITS)], "a Decimal has no bounds .* but ge=0 and gt=0"),
         (Annotated[Decimal, Field(le=0, **DIGITS)], "a Decimal has no bounds .* but ge=0 and gt=0"),
+        (Annotated[Decimal, Field(multiple_of=2, **DIGITS)], "a Decimal has no bounds .* but ge=0"),
         (Annotated[time, PydanticField(ge=time(8))], "a time has no bounds in JSON Schema: leave"),
         (
             Annotated[timedelta, PydanticField(gt=timedelta())],
@@ -706,15 +707,15 @@ def test_a_list_has_items_of_any_plain_type(make_database: MakeDatabase) -> None
     annotations = {name: list[kind] for name, (kind, *_) in values.items()}  # type: ignore[valid-type]
     fields = {name: Field(max_length=3) for name in values}
     namespace = {"__annotations__": annotations, "__module__": __name__, **fields}
-    shelf = type("Shelf", (Owned,), namespace, table=True)
+    rack = type("Rack", (Owned,), namespace, table=True)
     sent = {name: items for name, (_, items, _) in values.items()}
 
     with serve(migrated(make_database())) as server, server.client("alice") as alice:
-        server.app.include_router(router_of(shelf))
-        created = alice.post("/shelfs", json=sent).json()
+        server.app.include_router(router_of(rack))
+        created = alice.post("/racks", json=sent).json()
         assert created == {**created, **sent}
-        assert alice.get("/shelfs").json()["items"] == [created]
-        item = f"/shelfs/{created['id']}"
+        assert alice.get("/racks").json()["items"] == [created]
+        item = f"/racks/{created['id']}"
         for name, (_, items, refused) in values.items():
             bad = alice.patch(item, json={name: [items[0], refused]})
             assert_problem(bad, 422, f"/body/{name}/1")

@@ -39,9 +39,9 @@ NAMING_CONVENTION = {
     "ck": "ck_%(table_name)s_%(constraint_name)s",
 }
 
-Checks = Mapping[str, Callable[[Column[Any], Any], ColumnElement[bool]]]
+_Checks = Mapping[str, Callable[[Column[Any], Any], ColumnElement[bool]]]
 
-_CHECKS: Checks = {
+_CHECKS: _Checks = {
     "minLength": lambda column, bound: func.char_length(column) >= bound,
     "maxLength": lambda column, bound: func.char_length(column) <= bound,
     "minimum": lambda column, bound: column >= bound,
@@ -55,7 +55,7 @@ _CHECKS: Checks = {
     "minProperties": lambda column, bound: _members(column) >= bound,
     "maxProperties": lambda column, bound: _members(column) <= bound,
 }
-_ITEM_CHECKS: Checks = {
+_ITEM_CHECKS: _Checks = {
     # No item is as it was after it is cut.
     "minLength": lambda column, bound: (
         ~column.overlap(_cut(column, bound - 1))
@@ -70,15 +70,14 @@ _ITEM_CHECKS: Checks = {
     "enum": lambda column, members: column.contained_by(_texts(members)),
 }
 _OF_TEXT = frozenset({"minLength", "maxLength", "pattern"})
-_RANGES: dict[str, tuple[str, str | None, str]] = {
+_RANGES = {
     "date": ("years_1_9999", "'0001-01-01'", "'10000-01-01'"),
     "date-time": ("years_1_9999", "'0001-01-01 +00'", "'10000-01-01 +00'"),
-    "time-local": ("before_24_00", None, "'24:00'"),
+    "time-local": ("before_24_00", "'00:00'", "'24:00'"),
     "duration": ("days_99999999", "'-99999999 days -23:59:59.999999'", "'100000000 days'"),
-    "decimal": ("number", None, "'NaN'"),  # which is the largest
 }
-"""PostgreSQL has more, infinity among them. Neither Python nor JSON Schema can show these."""
-_NOT_TEXT = frozenset({"uuid", *_RANGES})
+"""PostgreSQL has more, and infinity. Neither Python nor JSON Schema can show these."""
+_NOT_TEXT = frozenset({"uuid", "decimal", *_RANGES})
 """The formats of text that is not stored as text."""
 
 _INT32 = (-(2**31), 2**31 - 1)
@@ -111,16 +110,16 @@ def add_checks(table: Table, field: str, schema: Schema) -> None:
 
 
 def _checks(
-    column: Column[Any], schema: Schema, checks: Checks
+    column: Column[Any], schema: Schema, checks: _Checks
 ) -> Iterator[tuple[str, ColumnElement[bool]]]:
     """Give the name and the condition of each CHECK that a column needs, or its items."""
-    if schema.get("format") in _RANGES:
-        name, first, after = _RANGES[schema["format"]]
-        check = checks["exclusiveMaximum"](column, literal_column(after))
-        yield (
-            name,
-            and_(checks["minimum"](column, literal_column(first)), check) if first else check,
-        )
+    format_ = schema.get("format")
+    if format_ in _RANGES:
+        name, first, after = _RANGES[format_]
+        not_before = checks["minimum"](column, literal_column(first))
+        yield name, and_(not_before, checks["exclusiveMaximum"](column, literal_column(after)))
+    if format_ == "decimal":  # NaN is larger than all others
+        yield "number", checks["exclusiveMaximum"](column, literal_column("'NaN'"))
     for keyword, bound in _bounds(schema).items():
         if keyword in checks:
             is_number = isinstance(bound, int | float)

@@ -114,16 +114,16 @@ def strict_type(field: FieldInfo) -> StrictType:
     _refuse_unread([*annotated, field])
     metadata = list(_constraints([*annotated, *field.metadata]))
     shown = _shown([*annotated, field])
-    item = _item(bare)
-    kind = list_kind(item.kind, item.stored) if item else _kind(bare, metadata, shown)
-    if item:
-        bare = list[item.annotation]  # type: ignore[name-defined]
+    of = _item(bare)
+    kind = list_kind(of.kind, of.stored) if of else _kind(bare, metadata, shown)
     if bare is str:
         metadata = _refusing_nul(metadata, shown)
-    if bare in _CHECKED_TEXT:
-        bare = str
     if bare == _OBJECT and LIMITS not in shown.get("description", ""):
         shown["description"] = f"{shown.get('description', '')} {LIMITS}".strip()
+    if of:
+        bare = list[of.annotation]  # type: ignore[name-defined]
+    elif bare in _CHECKED_TEXT:
+        bare = str
     # A type that has its own pattern or schema, as `Line` and `NewId` do, is strict already.
     is_strict = any(isinstance(m, WithJsonSchema) or hasattr(m, "pattern") for m in metadata)
     strict = () if is_strict else getattr(kind.strict, "__metadata__", ())
@@ -137,7 +137,7 @@ def strict_type(field: FieldInfo) -> StrictType:
     schema = TypeAdapter(value).json_schema()
     if bare is str and "maxLength" not in schema:
         raise TypeError("text needs a bound: write Field(max_length=200), say")
-    if item and "maxItems" not in schema:
+    if of and "maxItems" not in schema:
         raise TypeError("a list needs a bound: write Field(max_length=20), say")
     references = next((item for item in metadata if isinstance(item, References)), None)
     return StrictType(
@@ -148,7 +148,7 @@ def strict_type(field: FieldInfo) -> StrictType:
         NoneType in others,
         MISSING in others,
         references,
-        item,
+        of,
     )
 
 
@@ -238,43 +238,44 @@ def _kind(bare: Any, metadata: list[Any], shown: dict[str, Any]) -> Kind:  # noq
         return MEMBERS
     if isinstance(bare, type) and issubclass(bare, StrEnum):
         return MEMBERS
+    bounds = _range(metadata)
     if bare is Decimal:
-        return _decimal_kind(metadata)
+        return _decimal_kind(_narrowest(metadata), bounds)
     if bare not in KINDS:
         raise TypeError(f"{_name(bare)} is not supported: declare one of {_SUPPORTED}")
     if bare in _CHECKED_TEXT and _patterns(metadata):
         raise TypeError(f"an {_name(bare)} has a pattern of its own: leave yours out")
-    bounds = [getattr(m, name, None) for m in metadata for name in ("ge", "gt", "le", "lt")]
-    numbers = [bound for bound in bounds if bound is not None]
-    if bare is timedelta and _range(metadata) == {"ge": timedelta()}:
+    if bare is timedelta and bounds == {("ge", timedelta())}:
         return POSITIVE_DURATION_KIND
-    if bare in {date, datetime, time, timedelta, UUID} and numbers:
+    if bare in {date, datetime, time, timedelta, UUID} and bounds:
         but = " but ge=timedelta(0)" if bare is timedelta else ""
         raise TypeError(f"a {bare.__name__} has no bounds in JSON Schema{but}: leave them out")
     if bare is not int:
         return KINDS[bare]
-    if not all(-(2**53) < number < 2**53 for number in numbers):
+    if not all(-(2**53) < number < 2**53 for _, number in bounds):
         raise TypeError("a bound is beyond 53 bits, the most that JavaScript has: narrow it")
-    is_small = all(-(2**31) <= number < 2**31 for number in numbers)
+    is_small = all(-(2**31) <= number < 2**31 for _, number in bounds)
     is_big = shown.get("json_schema_extra") == {"format": "int64"} or not is_small
     return BIG_INTEGER if is_big else KINDS[int]
 
 
-def _decimal_kind(metadata: list[Any]) -> Kind:
-    narrowest, bounds = _narrowest(metadata), _range(metadata)
+def _decimal_kind(narrowest: dict[str, Any], bounds: set[tuple[str, Any]]) -> Kind:
     digits, places = (narrowest.get(name) for name in ("max_digits", "decimal_places"))
     if digits is None or places is None:
         raise TypeError("a Decimal needs both: write Field(max_digits=12, decimal_places=2), say")
     if not 0 <= places <= digits <= MOST_DIGITS or not digits:
         raise TypeError(f"max_digits is 1 to {MOST_DIGITS}, and decimal_places at most as much")
-    if any(bounds.values()) or not bounds.keys() <= {"ge", "gt"}:
+    if not bounds <= {("ge", 0), ("gt", 0)}:
         raise TypeError("a Decimal has no bounds in JSON Schema but ge=0 and gt=0: leave them out")
-    return decimal_kind(digits, places, least="gt" if "gt" in bounds else "ge" if bounds else None)
+    least = "gt" if ("gt", 0) in bounds else "ge" if bounds else None
+    return decimal_kind(digits, places, least=least)
 
 
-def _range(metadata: Iterable[Any]) -> dict[str, Any]:
-    bounds = _narrowest(metadata)
-    return {name: bounds[name] for name in ("ge", "gt", "le", "lt") if name in bounds}
+def _range(metadata: Iterable[Any]) -> set[tuple[str, Any]]:
+    """Return all bounds of a value, with their names."""
+    names = ("ge", "gt", "le", "lt", "multiple_of")
+    bounds = ((name, getattr(item, name, None)) for item in metadata for name in names)
+    return {(name, bound) for name, bound in bounds if bound is not None}
 
 
 def _item(bare: Any) -> StrictType | None:  # noqa: ANN401 - a type

@@ -306,16 +306,9 @@ POSITIVE_DURATION_KIND = KINDS[timedelta]._replace(
 )
 
 
-def decimal_kind(digits: int, places: int, *, least: Literal["ge", "gt"] | None) -> Kind:
-    """Return the kind of decimal numbers of so many digits, of which so many behind the point.
-
-    Args:
-        digits: how many in all.
-        places: how many behind the point.
-        least: ``ge`` for 0 or more, ``gt`` for more than 0, or None.
-    """
-    pattern = decimal_pattern(digits, places, least=least)
-    example = f"{min(digits - places, 1)}.{'50'[:places]:0<{places}}" if places else "1"
+def decimal_kind(digits: int, places: int, *, least: str | None) -> Kind:
+    """Return the kind of the decimal numbers that a `decimal_pattern` has."""
+    example = f"{min(digits - places, 1)}.{'5':0<{places}}" if places else "1"
     strict = Annotated[
         Decimal,
         *_spelled(
@@ -324,17 +317,18 @@ def decimal_kind(digits: int, places: int, *, least: Literal["ge", "gt"] | None)
             Decimal,
             decimal_text,
             format="decimal",
-            pattern=pattern,
+            pattern=decimal_pattern(digits, places, least=least),
             maxLength=digits + len("-0."),
             examples=[example],
         ),
     ]
-    bound = {"minimum": 0} if least == "ge" else {"exclusiveMinimum": 0} if least == "gt" else {}
+    keyword = {"ge": "minimum", "gt": "exclusiveMinimum"}.get(least or "")
+    bounds = {keyword: 0} if keyword else {}
     column = partial(sqlalchemy.Numeric, digits, places)
-    return Kind(strict, column, str, _NUMBER, by_decimal(digits, places), bound)
+    return Kind(strict, column, str, _NUMBER, by_decimal(digits, places), bounds)
 
 
 def list_kind(item: Kind, bounds: Schema) -> Kind:
-    """Return the kind of lists of what is of a kind, and has these bounds in its column."""
+    """Return the kind of lists whose items are of a kind, and have these bounds in a column."""
     operators = ("contains",) if item.operators else ()
     return Kind(list, lambda: ARRAY(item.column()), operators=operators, stored={"items": bounds})
