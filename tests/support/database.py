@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import psycopg
 from sqlalchemy import URL
 
+# Not by the wait event: who waits looks for deadlocks in between.
 _REQUESTS = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE datname = current_database() AND NOT granted
 """
 
 
