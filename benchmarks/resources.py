@@ -41,7 +41,9 @@ class Resource:
         operation = next(
             operation
             for operation in OPERATIONS
-            if operation.table.name == self.name and operation.name.startswith(verb)
+            if operation.table.name == self.name
+            and operation.name.startswith(verb)
+            and not (operation.filters or operation.is_batch)
         )
         ids = self.created if "{id}" in operation.path else [""] * _REQUESTS
         requests = [self._request(operation, id_) for id_ in ids]

@@ -169,6 +169,7 @@ def test_the_selected_ones_are_changed_and_those_of_strangers_are_not(
     [
         ({}, "/query"),
         ({"completed": ["true", "true"]}, "/query/completed"),
+        ({"q": ""}, "/query/q"),
         ({"id__in": "x"}, "/query/id__in/0"),
         *(({"completed": "true", name: "1"}, f"/query/{name}") for name in ("limit", "total")),
         ({"completed": "true", "sort": "-created_at"}, "/query/sort"),

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
 from app.api.identity import current_owner
@@ -130,7 +130,9 @@ def folders(make_database: MakeDatabase) -> Iterator[httpx.Client]:
 
     class Folder(Owned, table=True):
         filterable = ("inside",)
+        unique = (("inside", "name"),)
 
+        name: str = Field(default="", max_length=9)
         inside: Annotated[UUID, References("folder")] | None = None
 
     with serve(migrated(make_database())) as server, server.client("alice") as alice:
@@ -154,6 +156,12 @@ def test_items_of_a_batch_may_refer_to_one_another_and_are_deleted_from_the_ends
     broken = [{"id": new}, {"inside": NEVER_WAS}, {"inside": child}, {}, {"inside": new}]
     refused = folders.post("/folders/batch", json={"items": broken})
     assert_problem(refused, 422, "/body/items/1/inside")
+
+    named = [{"name": "a"}, {"name": "a"}, *[{"inside": parent, "name": "a"}] * 2]
+    assert_problem(
+        folders.post("/folders/batch", json={"items": named}),
+        *(409, "/body/items/3/inside", "/body/items/3/name"),
+    )
 
     roots, inner = {"inside__is": "null"}, {"inside": parent}
     assert_problem(folders.delete("/folders", params=roots), 409)

@@ -755,10 +755,15 @@ def test_as_much_text_as_an_index_holds_can_be_filtered_by() -> None:
 
 def test_fields_may_have_names_that_are_used_elsewhere(make_database: MakeDatabase) -> None:
     class Price(Owned, table=True):
-        filterable: ClassVar[tuple[str, ...]] = ("after_id", "where")
+        filterable: ClassVar[tuple[str, ...]] = (
+            *("after_id", "where", "domain", "from_", "id_of_created_at"),
+        )
 
         after_id: Integer
         where: Integer
+        domain: Annotated[str, Field(max_length=9)] = "x"
+        from_: Date | None = None
+        id_of_created_at: Integer = 3
         bound_is_there: Word
 
     with serve(migrated(make_database())) as server, server.client("alice") as alice:
@@ -768,6 +773,21 @@ def test_fields_may_have_names_that_are_used_elsewhere(make_database: MakeDataba
         alice.post("/prices", json={**price, "where": 3})
         shown = pages(alice, "/prices", sort="created_at", limit=1, after_id=1, where=2)
         assert [item["id"] for item in shown] == made
+        twice = {"domain": ["x", "y"]}
+        for method in ("GET", "DELETE"):
+            assert_problem(alice.request(method, "/prices", params=twice), 422, "/query/domain")
+        alice.post("/prices", json={**price, "from_": "2026-11-22"})
+        times: dict[str, str | int] = {
+            "created_at__gt": "2026-01-01T00:00:00Z",
+            "id_of_created_at__gt": 2,
+        }
+        for query in (
+            {"from___gt": "2026-01-01"},
+            {"from_": "2026-11-22"},
+            {"from___is_not": "null"},
+        ):
+            found = alice.get("/prices", params={**times, **query})
+            assert [item["from_"] for item in found.json()["items"]] == ["2026-11-22"]
         # The message has the pattern, and so is longer than a detail may be.
         refused = alice.post("/prices", json={**price, "bound_is_there": "x"})
         assert_problem(refused, 422, "/body/bound_is_there")

@@ -24,7 +24,7 @@ MOST_VALUES = 100
 _OF_ALL = {"id": ("in",), "created_at": RANGE, "updated_at": RANGE}
 """The filters of all lists."""
 _NULL = ("is", "is_not")
-_MANY = ("in", "contains")
+_MANY = ("__in", "__contains")
 _DESCRIPTIONS = {
     "": "Only items with this value of `{}`.",
     "gt": "Only items whose `{}` is greater than this.",
@@ -72,14 +72,18 @@ class SomeParameters(SelectionParameters):
 
 def some_parameters(model: type[Owned]) -> type[SomeParameters]:
     """Return the query parameters of what changes or deletes many rows of a model."""
-    fields = selection_fields(model)
+    fields = selection_fields(model, shortest_search=1)  # an empty text is in all items
     parameters = create_model(f"Some{model.__name__}Parameters", __base__=SomeParameters, **fields)
     parameters.filter_names = frozenset(fields) - {"q"}
     return parameters
 
 
-def selection_fields(model: type[Owned]) -> dict[str, Any]:
+def selection_fields(model: type[Owned], *, shortest_search: int = 0) -> dict[str, Any]:
     """Return the parameters for each filter of a model and for its search, by name.
+
+    Args:
+        model: the table.
+        shortest_search: how many characters the search needs.
 
     Raises:
         TypeError: the name of a field could be that of a filter.
@@ -94,7 +98,8 @@ def selection_fields(model: type[Owned]) -> dict[str, Any]:
         described = Field(
             description=f"Only items with this in {' or '.join(model.searchable)}, in any case."
         )
-        text = Annotated[Text, Field(max_length=200)]
+        least = {"min_length": shortest_search} if shortest_search else {}
+        text = Annotated[Text, Field(max_length=200, **least)]
         fields["q"] = (Annotated[text | MISSING, described], MISSING)
     return fields
 

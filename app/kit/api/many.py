@@ -132,7 +132,7 @@ def add_update_many(router: "OwnedRouter") -> None:
         operation_id=f"update{_several(router)}",
         summary=f"Update {router.name}",
         description=f"Change the given fields of all of the caller's {router.name} that match each"
-        " filter, of which one at least is needed. All are changed, or none.",
+        " filter, of which one at least is needed: all of them, or none. There is no `If-Match`.",
         responses=error_responses(400, *taken, 413, 415, 422),
     )
 
@@ -157,7 +157,7 @@ def add_delete_many(router: "OwnedRouter") -> None:
         operation_id=f"delete{_several(router)}",
         summary=f"Delete {router.name}",
         description=f"Remove all of the caller's {router.name} that match each filter, of which one"
-        " at least is needed. All are removed, or none.",
+        " at least is needed: all of them, or none. There is no `If-Match`.",
         responses=error_responses(*referred_to, 422),
     )
 
@@ -180,7 +180,7 @@ def add_create_many(router: "OwnedRouter") -> None:
         operation_id=f"create{_several(router)}",
         summary=f"Create {router.name}",
         description=f"Store up to {LARGEST_BATCH} {router.name} that belong to the caller, all or"
-        " none. The answer has them in the same order.",
+        " none. The answer has them in the same order. The body has 1 MiB at most.",
         status_code=201,
         response_model=items_schema,
         responses=error_responses(400, 409, 413, 415, 422),

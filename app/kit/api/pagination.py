@@ -121,7 +121,10 @@ def _sort_parameter(model: type[Owned]) -> Any:  # noqa: ANN401 - a field of a P
                 max_length=max(MOST_SORTED_BY * (len(max(fields, key=len)) + 2), *map(len, orders)),
             ),
         ]
-        description += f" Up to {MOST_SORTED_BY} of {', '.join(fields)}, separated by commas."
+        description += (
+            f" Up to {MOST_SORTED_BY} of {', '.join(fields)}, separated by commas; what cannot"
+            " change the order is left out."
+        )
     return (Annotated[kind, Field(description=description)], orders[0])
 
 

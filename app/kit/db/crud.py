@@ -273,7 +273,11 @@ class OwnedCRUD:
         table = table_of(self.model)
         if not isinstance(error, ForeignKeyError):
             there = await self._existing(table, error.fields, sent)
-            return [n for n, key in enumerate(sent) if key in there or key in sent[:n]]
+            return [
+                n
+                for n, key in enumerate(sent)
+                if None not in key and (key in there or key in sent[:n])
+            ]
         other = referred_table(table, error.fields)
         there = await self._existing(other, ["id"], sent)
         if other is table:

@@ -88,7 +88,7 @@ class Selection(NamedTuple):
         values = {_sought(name): value for name, value in self.filters.items()}
         for name, value in self.filters.items():
             if name.startswith("created_at__"):
-                values[_sought(f"id_of_{name}")] = ids_made_at(value)["lt" in name]
+                values[_implied_by(name)] = ids_made_at(value)["lt" in name]
         return values if self.search is None else values | search_values(self.search)
 
 
@@ -191,7 +191,7 @@ class Selects:
         """Return a condition that follows from a filter, and that an index starts or ends at."""
         compare, type_ = _COMPARISONS.get(operator), self._model.owned_fields[field].type
         if operator in RANGE and field == "created_at":
-            id_ = bindparam(_sought(f"id_of_{field}__{operator}"), type_=self._table.c.id.type)
+            id_ = bindparam(_implied_by(f"{field}__{operator}"), type_=self._table.c.id.type)
             return self._table.c.id <= id_ if "lt" in operator else self._table.c.id >= id_
         if compare and type_.is_nullable and field in self._indexed:
             name = f"{field}__{operator}".removesuffix("__")
@@ -252,13 +252,20 @@ def _result(build: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 def _parts(name: str) -> tuple[str, str]:
     """Return the field and the operator of a filter."""
-    field, _, operator = name.partition("__")
+    if "__" not in name:
+        return name, ""
+    field, _, operator = name.rpartition("__")  # a field may end with an underscore
     return field, operator
 
 
 def _sought(name: str) -> str:
     """The name of the parameter with the value of a filter."""
     return f"bound_filter_{name}"
+
+
+def _implied_by(name: str) -> str:
+    """The name of the parameter with what follows from the value of a filter."""
+    return f"bound_implied_{name}"
 
 
 def _after(field: str) -> str:

@@ -85,8 +85,8 @@ class Owned(SQLModel):
       ranges of numbers and times, what a list contains, and whether they are null.
     - ``searchable``: lists are searched in them (text).
     - ``sortable``: lists are sorted by them, or by a tuple of them, as ``("priority", "-due")``,
-      and in the opposite order (null is the largest value; text is sorted by its code points, A as
-      a). Each costs an index, which filters make wider.
+      and in the opposite order (null counts as the largest value; text is sorted by its code
+      points, A as a). Each costs an index, which filters make wider.
     - ``sortable_unindexed``: lists are sorted by up to three of them and of the single fields of
       ``sortable``, in any combination. Each time PostgreSQL sorts all of the owner's rows that the
       filters find.
