@@ -35,8 +35,8 @@ DEPLOYMENTS = [
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more worker than there are cores: some tests wait for processes and time limits."""
-    return (os.cpu_count() or 1) + 1
+    """As many workers as there are cores: with more, those that measure time would wait for one."""
+    return os.cpu_count() or 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
