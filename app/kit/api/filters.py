@@ -1,7 +1,7 @@
 """Query parameters that say which rows: the filters of a model, and its search."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi.exceptions import RequestValidationError
@@ -39,7 +39,7 @@ _DESCRIPTIONS = {
 
 
 class SelectionParameters(BaseModel):
-    """Base of the parameters that say which rows. `selection_fields` are those of a model."""
+    """Base of the parameters that say which rows. `with_filters` adds those of a model."""
 
     model_config = ConfigDict(extra="forbid", use_enum_values=True)
 
@@ -57,7 +57,8 @@ class SelectionParameters(BaseModel):
     @property
     def search(self) -> str | None:
         """The text to search for."""
-        return self.model_dump(include={"q"}).get("q")
+        text = getattr(self, "q", MISSING)
+        return None if text is MISSING else str(text)
 
 
 class SomeParameters(SelectionParameters):
@@ -70,30 +71,38 @@ class SomeParameters(SelectionParameters):
         return self
 
 
+ParametersT = TypeVar("ParametersT", bound=SelectionParameters)
+
+
 def some_parameters(model: type[Owned]) -> type[SomeParameters]:
     """Return the query parameters of what changes or deletes many rows of a model."""
-    fields = selection_fields(model, shortest_search=1)  # an empty text is in all items
-    parameters = create_model(f"Some{model.__name__}Parameters", __base__=SomeParameters, **fields)
-    parameters.filter_names = frozenset(fields) - {"q"}
-    return parameters
+    name = f"Some{model.__name__}Parameters"
+    # An empty text is in all items.
+    return with_filters(SomeParameters, name, model, shortest_search=1)
 
 
-def selection_fields(model: type[Owned], *, shortest_search: int = 0) -> dict[str, Any]:
-    """Return the parameters for each filter of a model and for its search, by name.
+def with_filters(
+    base: type[ParametersT],
+    name: str,
+    model: type[Owned],
+    *,
+    shortest_search: int = 0,
+    **fields: Any,
+) -> type[ParametersT]:
+    """Return query parameters with each filter of a model, and its search.
 
     Args:
+        base: the parameters that any model has.
+        name: what they are called.
         model: the table.
         shortest_search: how many characters the search needs.
+        fields: further parameters of this model, which come first.
 
     Raises:
         TypeError: the name of a field could be that of a filter.
     """
-    fields: dict[str, Any] = {}
-    for field, operator in _filters(model):
-        name = f"{field}__{operator}".removesuffix("__")
-        described = Field(description=_DESCRIPTIONS[operator].format(field))
-        value = _value(model.owned_fields[field].type, operator)
-        fields[name] = (Annotated[value | MISSING, described], MISSING)
+    filters = _filter_parameters(model)
+    fields = {**fields, **filters}
     if model.searchable:
         described = Field(
             description=f"Only items with this in {' or '.join(model.searchable)}, in any case."
@@ -101,6 +110,18 @@ def selection_fields(model: type[Owned], *, shortest_search: int = 0) -> dict[st
         least = {"min_length": shortest_search} if shortest_search else {}
         text = Annotated[Text, Field(max_length=200, **least)]
         fields["q"] = (Annotated[text | MISSING, described], MISSING)
+    parameters = create_model(name, __base__=base, **fields)
+    parameters.filter_names = frozenset(filters)
+    return parameters
+
+
+def _filter_parameters(model: type[Owned]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for field, operator in _filters(model):
+        name = f"{field}__{operator}".removesuffix("__")
+        described = Field(description=_DESCRIPTIONS[operator].format(field))
+        value = _value(model.owned_fields[field].type, operator)
+        fields[name] = (Annotated[value | MISSING, described], MISSING)
     return fields
 
 

@@ -10,9 +10,7 @@ from app.kit.api.etags import IfMatch, IfNoneMatch, etag_headers, is_current, pa
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
 from app.kit.db.errors import DuplicateKeyError
-from app.kit.models.constraints import is_referred_to
 from app.kit.models.fields import Id
-from app.kit.models.owned import table_of
 from app.kit.models.schemas import CreateSchema, ReadSchema, UpdateSchema, with_article
 
 if TYPE_CHECKING:
@@ -108,7 +106,6 @@ def add_update(router: "OwnedRouter") -> None:
         return with_etag(row, response)
 
     update.__annotations__["item"] = router.schemas.update
-    taken = [409] if router.model.unique else []
     router.add_api_route(
         "/{id}",
         update,
@@ -117,7 +114,10 @@ def add_update(router: "OwnedRouter") -> None:
         summary=f"Update {with_article(router.model)}",
         description="Change the given fields. What is left out stays as it is.",
         response_model=router.schemas.read,
-        responses={200: etag_headers(), **error_responses(400, 404, *taken, 412, 413, 415, 422)},
+        responses={
+            200: etag_headers(),
+            **error_responses(400, 404, *router.update_conflicts, 412, 413, 415, 422),
+        },
     )
 
 
@@ -129,7 +129,6 @@ def add_delete(router: "OwnedRouter") -> None:
     ) -> None:
         or_404(await owned.delete(id_, parse_if_match(if_match)))
 
-    referred_to = [409] if is_referred_to(table_of(router.model)) else []
     router.add_api_route(
         "/{id}",
         delete,
@@ -139,5 +138,5 @@ def add_delete(router: "OwnedRouter") -> None:
         description=f"Remove one of the caller's {router.name} for good.",
         status_code=204,
         response_class=Response,  # without a media type, as it has no body
-        responses=error_responses(404, *referred_to, 412, 422),
+        responses=error_responses(404, *router.delete_conflicts, 412, 422),
     )

@@ -12,8 +12,7 @@ from app.kit.api.filters import SomeParameters, check_query, some_parameters
 from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
-from app.kit.models.constraints import is_referred_to
-from app.kit.models.owned import Owned, table_of
+from app.kit.models.owned import Owned
 from app.kit.models.schemas import CreateSchema, ReadSchema, Schemas, UpdateSchema, words_of
 
 if TYPE_CHECKING:
@@ -124,7 +123,6 @@ def add_update_many(router: "OwnedRouter") -> None:
         "parameters": Annotated[some_parameters(router.model), Query()],
         "item": router.schemas.update,
     }
-    taken = [409] if router.model.unique else []
     router.add_api_route(
         "",
         update_many,
@@ -133,7 +131,7 @@ def add_update_many(router: "OwnedRouter") -> None:
         summary=f"Update {router.name}",
         description=f"Change the given fields of all of the caller's {router.name} that match each"
         " filter, of which one at least is needed: all of them, or none. There is no `If-Match`.",
-        responses=error_responses(400, *taken, 413, 415, 422),
+        responses=error_responses(400, *router.update_conflicts, 413, 415, 422),
     )
 
 
@@ -148,7 +146,6 @@ def add_delete_many(router: "OwnedRouter") -> None:
         return Count(count=count)
 
     parameters = some_parameters(router.model)
-    referred_to = [409] if is_referred_to(table_of(router.model)) else []
     delete_many.__annotations__["parameters"] = Annotated[parameters, Query()]
     router.add_api_route(
         "",
@@ -158,7 +155,7 @@ def add_delete_many(router: "OwnedRouter") -> None:
         summary=f"Delete {router.name}",
         description=f"Remove all of the caller's {router.name} that match each filter, of which one"
         " at least is needed: all of them, or none. There is no `If-Match`.",
-        responses=error_responses(*referred_to, 422),
+        responses=error_responses(*router.delete_conflicts, 422),
     )
 
 

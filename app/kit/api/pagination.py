@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import MISSING, BaseModel, BeforeValidator, Field, StrictBool, StrictInt, create_model
 
 from app.kit.api.cursors import cursor_type, decode_cursor, encode_cursor
-from app.kit.api.filters import SelectionParameters, selection_fields
+from app.kit.api.filters import SelectionParameters, with_filters
 from app.kit.db.crud import Rows
 from app.kit.db.selects import MOST_COUNTED, Position
 from app.kit.models.declarations import StrictType
@@ -75,15 +75,14 @@ def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[L
     for field in {"q", *dir(ListParameters), *ListParameters.model_fields} & {*model.filterable}:
         raise TypeError(f"{name}.filterable: {field} is a parameter of all lists: rename the field")
     described = Field(description="A cursor of a page, to go on from there with the same query.")
-    filters = selection_fields(model)
-    fields: dict[str, Any] = {
-        "sort": _sort_parameter(model),
-        "cursor": (Annotated[_cursor(model, backwards=True) | MISSING, described], MISSING),
-        **filters,
-    }
-    parameters = create_model(f"List{name}Parameters", __base__=ListParameters, **fields)
+    parameters = with_filters(
+        ListParameters,
+        f"List{name}Parameters",
+        model,
+        sort=_sort_parameter(model),
+        cursor=(Annotated[_cursor(model, backwards=True) | MISSING, described], MISSING),
+    )
     parameters.owned_fields = model.owned_fields
-    parameters.filter_names = frozenset(filters) - {"q"}
     return parameters
 
 
@@ -92,10 +91,10 @@ def _sorts(model: type[Owned]) -> list[Sort]:
     sorts: list[Sort] = []
     for fields in model.sortable or ("created_at",):
         sort = parse_sort(fields)
-        opposite = reverse_sort(sort)
         # Of a single field, the largest come first by default.
-        both = [sort, opposite]
-        sorts += sorted(both, key=lambda s: not s[0].descending) if len(sort) == 1 else both
+        if len(sort) == 1 and not sort[0].descending:
+            sort = reverse_sort(sort)
+        sorts += [sort, reverse_sort(sort)]
     return sorts
 
 

@@ -11,7 +11,8 @@ from app.kit.api.items import add_create, add_delete, add_get, add_update
 from app.kit.api.many import add_create_many, add_delete_many, add_list, add_update_many
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
-from app.kit.models.owned import Owned
+from app.kit.models.constraints import is_referred_to
+from app.kit.models.owned import Owned, table_of
 from app.kit.models.schemas import CreateSchema, ReadSchema, Schemas, UpdateSchema, schemas_of
 
 OwnerDependency = Callable[..., Awaitable[str]]
@@ -27,6 +28,8 @@ class OwnedRouter(APIRouter):
         name: what the resource is called, and the tag of its operations.
         plural: the same in an operationId.
         description: what it is, as its model says.
+        update_conflicts: 409, if an update may want a value that is taken.
+        delete_conflicts: 409, if other items may refer to what is to be deleted.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class OwnedRouter(APIRouter):
         self.name = path.strip("/")
         self.plural = self.name.title().replace("-", "")
         self.description = inspect.getdoc(model) or ""
+        self.update_conflicts = [409] if model.unique else []
+        self.delete_conflicts = [409] if is_referred_to(table_of(model)) else []
         super().__init__(
             prefix=path,
             tags=[self.name],
@@ -79,8 +84,7 @@ def owned_crud_router(
         raise TypeError(f"{model.__name__} has no owner: derive it from Owned")
     schemas = schemas_of(model, create_schema, update_schema, read_schema)
     router = OwnedRouter(model, schemas, owner, path)
-    for add in (add_create, add_list, add_update_many, add_delete_many, add_create_many):
-        add(router)
-    for add in (add_get, add_update, add_delete):
+    of_many = (add_list, add_update_many, add_delete_many, add_create_many)
+    for add in (add_create, *of_many, add_get, add_update, add_delete):
         add(router)
     return router

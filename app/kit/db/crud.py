@@ -1,10 +1,10 @@
 """The rows of one owner: one statement an operation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from copy import copy
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from fastcrud import AccessDenied
@@ -28,6 +28,8 @@ from app.kit.models.owned import Owned, new_id, own_fields, table_of
 from app.kit.models.schemas import ReadSchema
 from app.kit.models.sorting import parse_sort, reverse_sort
 from app.kit.models.time import creation_time, entity_tag
+
+ResultT = TypeVar("ResultT")
 
 _NOT_GIVEN = frozenset({"owner_id", "created_at", "updated_at"})
 
@@ -208,10 +210,7 @@ class OwnedCRUD:
             VersionConflictError: the row is of another version; it was not deleted.
             StillReferencedError: another row refers to it; it was not deleted.
         """
-        try:
-            return await self._write(self._statements.delete(id_, versions))
-        except ForeignKeyError as error:
-            raise StillReferencedError from error
+        return await _deleted(self._write(self._statements.delete(id_, versions)))
 
     async def update_many(
         self,
@@ -247,10 +246,8 @@ class OwnedCRUD:
         Raises:
             StillReferencedError: another row refers to one of them; none was deleted.
         """
-        try:
-            return await self._count(self._statements.delete_many(Selection(filters, search)))
-        except ForeignKeyError as error:
-            raise StillReferencedError from error
+        delete = self._statements.delete_many(Selection(filters, search))
+        return await _deleted(self._count(delete))
 
     def _row(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of all fields of a new row."""
@@ -313,6 +310,14 @@ class OwnedCRUD:
         return await self._reached().rows(
             query.statement, query.values, owner=self._owner, repeatable=repeatable
         )
+
+
+async def _deleted(delete: Awaitable[ResultT]) -> ResultT:
+    """Return what was deleted. A foreign key that refuses it is that of another row."""
+    try:
+        return await delete
+    except ForeignKeyError as error:
+        raise StillReferencedError from error
 
 
 def _defaults(model: type[Owned]) -> dict[str, Callable[[], Any]]:

@@ -95,8 +95,8 @@ class Selection(NamedTuple):
 class SelectionShape(NamedTuple):
     """All that changes the SQL of a selection."""
 
-    filters: tuple[str, ...] = ()
-    search: bool = False
+    filters: tuple[str, ...]
+    search: bool
 
 
 class PageShape(NamedTuple):
@@ -143,7 +143,7 @@ class Selects:
 
     def found(self, shape: SelectionShape, *conditions: ColumnElement[bool]) -> Select[Any]:
         """Return the query of all rows of a selection."""
-        where = [*conditions, *(self._implied(*_parts(name)) for name in shape.filters)]
+        where = [*conditions, *map(self._implied, shape.filters)]
         if shape.search:
             where.append(or_(*(contains(self._table.c[name]) for name in self._model.searchable)))
         # Each has its operator, or else a field could have the name of an argument.
@@ -187,14 +187,14 @@ class Selects:
             case _:
                 return bindparam(_sought(name), type_=type_)
 
-    def _implied(self, field: str, operator: str) -> ColumnElement[bool]:
+    def _implied(self, name: str) -> ColumnElement[bool]:
         """Return a condition that follows from a filter, and that an index starts or ends at."""
+        field, operator = _parts(name)
         compare, type_ = _COMPARISONS.get(operator), self._model.owned_fields[field].type
         if operator in RANGE and field == "created_at":
-            id_ = bindparam(_implied_by(f"{field}__{operator}"), type_=self._table.c.id.type)
+            id_ = bindparam(_implied_by(name), type_=self._table.c.id.type)
             return self._table.c.id <= id_ if "lt" in operator else self._table.c.id >= id_
         if compare and type_.is_nullable and field in self._indexed:
-            name = f"{field}__{operator}".removesuffix("__")
             value: BindParameter[Any] = bindparam(_sought(name), type_=self._table.c[field].type)
             implied: ColumnElement[bool] = compare(
                 self._key(field, self._table.c), self._key(field, {field: value})

@@ -71,8 +71,8 @@ _ANY = rf"(?:[^{_REFUSED}]|[\u2027\u202a])"
 _VISIBLE = rf"(?:[^{_REFUSED}{_SPACE}]|[\u2027\u202a])"
 LINE = f"^[{_SPACE}]*{_VISIBLE}{_ANY}*$"
 NO_NUL = r"^[^\x00]*$"
-# Without {1,255}, with which PostgreSQL takes a hundred times as long to check a row.
 ENTITY_TAG = '^"-?[0-9a-f]{1,15}"$'
+# Without {1,255}, with which PostgreSQL takes a hundred times as long to check a row.
 OWNER_ID = r"^[\u0021-\u007e]+$"
 
 Line = Annotated[str, StringConstraints(min_length=1, pattern=LINE)]

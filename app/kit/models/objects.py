@@ -1,4 +1,7 @@
-"""JSON objects: of a size that lists can have, and the same after PostgreSQL and JavaScript."""
+"""JSON objects: of a size that lists can have, and the same after PostgreSQL and JavaScript.
+
+But PostgreSQL has no -0: it is 0 then.
+"""
 
 import re
 from decimal import Decimal

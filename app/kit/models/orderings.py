@@ -33,17 +33,13 @@ class Ordering(NamedTuple):
 
 
 def _by_number(
-    to_number: Callable[[Any], int],
-    from_number: Callable[[int], Any],
-    largest: str,
-    key: Callable[[ColumnElement[Any]], ColumnElement[Any]] = lambda value: value,
+    to_number: Callable[[Any], int], from_number: Callable[[int], Any], largest: str
 ) -> Ordering:
     """Return how to sort by what a whole number of 64 bits can stand for."""
     return Ordering(
         lambda value: to_number(value).to_bytes(8, signed=True),
         lambda packed: from_number(int.from_bytes(packed, signed=True)),
         largest,
-        key=key,
     )
 
 
@@ -69,7 +65,9 @@ def _in_one_case(text: ColumnElement[str]) -> ColumnElement[str]:
     return func.lower(text.collate("C"))
 
 
-BY_FLAG = _by_number(int, lambda number: number > 0, "2", lambda flag: cast(flag, Integer))
+BY_FLAG = _by_number(int, lambda number: number > 0, "2")._replace(
+    key=lambda flag: cast(flag, Integer)
+)
 BY_INTEGER = _by_number(int, _int32, str(2**31 - 1))
 BY_BIG_INTEGER = _by_number(int, int, str(2**63 - 1))
 BY_FLOAT = Ordering(lambda number: struct.pack(">d", number), _finite, "'infinity'")

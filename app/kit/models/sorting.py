@@ -1,6 +1,7 @@
-"""What rows are sorted by. Null is the largest value."""
+"""What rows are sorted by. Null counts as the largest value."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, literal_column
@@ -35,8 +36,13 @@ def parse_sort(fields: str | Iterable[str]) -> Sort:
     What cannot change the order is left out: a field that is named again, and all that follows
     ``created_at``, the order of the ids.
     """
+    return _parsed(fields if isinstance(fields, str) else ",".join(fields))
+
+
+@lru_cache(maxsize=1024)  # each request for a page asks several times
+def _parsed(fields: str) -> Sort:
     found: dict[str, SortedBy] = {}
-    for name in fields.split(",") if isinstance(fields, str) else fields:
+    for name in fields.split(","):
         if "created_at" not in found:
             field = name.removeprefix("-")
             found.setdefault(field, SortedBy(field, name.startswith("-")))
