@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 from uuid_utils.compat import uuid7
 
-from tests.support.database import connect
+from tests.support.database import Lock, connect
 from tests.support.milestones import MILESTONES, reach
 from tests.support.problems import JSON, assert_problem
 from tests.support.tasks import NEVER_WAS, TASKS, create, titles
@@ -214,17 +214,17 @@ def test_a_change_that_a_deadlock_ends_is_made_all_the_same(
 ) -> None:
     first, second = (item["id"] for item in alice.post(BATCH, json=batch("a", "b")).json()["items"])
     lock = "UPDATE task SET title = title WHERE id = %s"
-    with connect(database) as other, ThreadPoolExecutor() as threads:
+    with (
+        connect(database) as other,
+        connect(database) as observer,
+        ThreadPoolExecutor() as threads,
+    ):
         other.execute("SET deadlock_timeout = '1min'")  # so that the API's statement is ended
         with other.transaction():
             other.execute(lock, [second])
             ids = {"id__in": [first, second]}
             changed = threads.submit(alice.patch, TASKS, params=ids, json={"title": "x"})
-            waiting = (
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-            )
-            while other.execute(waiting).fetchone() == (0,):
-                pass
+            Lock(observer).wait_until_requested(True)
             other.execute(lock, [first])
         assert changed.result().json() == {"count": 2}
     assert titles(alice) == ["x", "x"]

@@ -1,6 +1,5 @@
 """Lists and batches hold for each type of real data: filters, sort orders, pages, exact values."""
 
-import operator
 from collections.abc import Callable
 from datetime import time
 from decimal import Decimal
@@ -12,7 +11,7 @@ import pytest
 from app.kit.models.durations import parse_duration
 from tests.support.courses import COURSES
 from tests.support.operations import CREATE
-from tests.support.paging import pages, pages_back
+from tests.support.paging import COMPARISONS, pages, pages_back, sorted_as
 from tests.support.problems import assert_problem
 
 Course = dict[str, Any]
@@ -28,9 +27,6 @@ VALUES: list[Course] = [
 TAGS = [["a", "b"], [], ["a"], ["ab"], ["b", "a", "a"], ["A"]]
 READ: dict[str, Callable[[str], Any]] = {
     "price": Decimal, "discount": Decimal, "ends": time.fromisoformat, "pause": parse_duration,
-}  # fmt: skip
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
 }  # fmt: skip
 SORTS = [
     *(sign + field for field in (*READ, "code") for sign in ("", "-")),
@@ -65,11 +61,7 @@ def test_a_batch_stores_each_type_as_one_create_does(
 
 def in_order(courses: list[Course], sort: str) -> list[Course]:
     """Return courses as a list shows them."""
-    fields = sort.split(",")
-    sign = "-" * fields[-1].startswith("-")
-    for field in [f"{sign}id", *reversed(fields)]:
-        courses = sorted(courses, key=key(field.strip("-")), reverse=field.startswith("-"))
-    return courses
+    return sorted_as(courses, sort, key)
 
 
 def key(field: str) -> Callable[[Course], Any]:
@@ -107,7 +99,7 @@ def test_a_range_of_each_type_is_exact(
 ) -> None:
     read, there = READ[field], [course for course in courses if course[field] is not None]
     for value in {course[field] for course in there}:
-        for compared, holds in OPERATORS.items():
+        for compared, holds in COMPARISONS.items():
             expected = [course for course in there if holds(read(course[field]), read(value))]
             found = pages(alice, COURSES, sort="created_at", **{f"{field}__{compared}": value})
             assert found == expected, (compared, value)

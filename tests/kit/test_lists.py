@@ -1,6 +1,5 @@
 """A list has what its filters ask for, in the order that is asked for, page by page."""
 
-import operator
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from sqlalchemy import URL
 
 from tests.support.database import connect
 from tests.support.milestones import MILESTONES, Milestone, reach
-from tests.support.paging import pages, pages_back
+from tests.support.paging import COMPARISONS, pages, pages_back, sorted_as
 from tests.support.problems import assert_problem
 from tests.support.server import serve
 from tests.support.tasks import NEVER_WAS, TASKS, create, titles
@@ -51,9 +50,6 @@ UNKNOWN = [
     "due__in", "due__ne", "due__contains", "name", "name__gt", "weight__is", "status__gt", "id",
     "id__gt", "created_at", "created_at__in", "updated_at__is", "owner_id", "owner_id__in", "due__",
 ]  # fmt: skip
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
-}  # fmt: skip
 NAMES = ["b", "a", "B ", "A ", "é", "É", "_", "z" * 100]
 DUES = ["0001-01-01", "2026-11-22", "2026-11-22", "9999-12-31", None, None, None, "2026-11-23"]
 WEIGHTS = [1, 100, 50, 50, 50, 2, 1, 100]
@@ -102,14 +98,8 @@ def milestones(alice: httpx.Client) -> list[Milestone]:
 
 
 def in_order(items: list[Milestone], sort: str) -> list[Milestone]:
-    """Return items as a list shows them."""
-    named = {field.strip("-"): field for field in reversed(sort.split(","))}
-    fields = [*named.values()][::-1]
-    # Sorting is stable: what is sorted by last counts most.
-    sign = "-" * next((f for f in fields if "created_at" in f), fields[-1]).startswith("-")
-    for field in [f"{sign}id", *reversed(fields)]:
-        items = sorted(items, key=sort_key(field.strip("-")), reverse=field.startswith("-"))
-    return items
+    """Return milestones as a list shows them."""
+    return sorted_as(items, sort, sort_key)
 
 
 def sort_key(field: str) -> Callable[[Milestone], Any]:
@@ -200,11 +190,11 @@ def test_a_range_is_read_from_an_index_where_it_starts(
 
 @pytest.mark.plain
 @pytest.mark.parametrize("field", ["due", "weight", "created_at", "updated_at"])
-@pytest.mark.parametrize("compared", OPERATORS)
+@pytest.mark.parametrize("compared", COMPARISONS)
 def test_a_range_finds_what_is_in_it_and_no_null(
     alice: httpx.Client, milestones: list[Milestone], field: str, compared: str
 ) -> None:
-    compare = OPERATORS[compared]
+    compare = COMPARISONS[compared]
     for value in {item[field] for item in milestones} - {None}:
         key, there = sort_key(field), [item for item in milestones if item[field] is not None]
         expected = [item for item in there if compare(key(item), key({field: value}))]

@@ -1,6 +1,5 @@
 """Several owners who do anything in any order, and a model in memory of what they must see."""
 
-import operator
 import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -26,15 +25,12 @@ from sqlalchemy import URL
 
 from tests.support import identity
 from tests.support.database import connect
+from tests.support.paging import COMPARISONS
 from tests.support.server import Server
 from tests.support.tasks import TASKS
 
 Task = dict[str, Any]
 Query = dict[str, Any]
-
-COMPARE: dict[str, Callable[[datetime, datetime], bool]] = {
-    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
-}  # fmt: skip
 
 NEVER = '"1"'
 """An entity tag that no task ever has."""
@@ -151,10 +147,10 @@ def matches(task: Task, query: Query) -> bool:
         and is_one
         and completed == str(task["completed"]).lower()
         and all(
-            COMPARE[operator](moment(task[field]), moment(str(value)))
+            COMPARISONS[operator](moment(task[field]), moment(str(value)))
             for name, value in query.items()
             for field, _, operator in [name.partition("__")]
-            if operator in COMPARE
+            if operator in COMPARISONS
         )
     )
 
