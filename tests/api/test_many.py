@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from tests.support.database import Lock, connect
 from tests.support.milestones import MILESTONES, reach
 from tests.support.problems import JSON, assert_problem
+from tests.support.server import serve
 from tests.support.tasks import NEVER_WAS, TASKS, create, titles
 
 BATCH = f"{TASKS}/batch"
@@ -230,19 +231,53 @@ def test_a_change_that_a_deadlock_ends_is_made_all_the_same(
     assert titles(alice) == ["x", "x"]
 
 
+@pytest.mark.plain
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_rows_are_locked_in_the_order_of_their_ids_so_that_changes_that_meet_take_turns(
+    database: URL, owner: str, method: str
+) -> None:
+    # Without an index PostgreSQL finds the rows as they were stored, the last one first.
+    as_stored = " ".join(f"-c enable_{way}=off" for way in ("indexscan", "bitmapscan"))
+    first, last = sorted(str(uuid7()) for _ in range(2))
+    body = {"title": "y"} if method == "PATCH" else None
+    with (
+        serve(database.update_query_dict({"options": as_stored})) as server,
+        server.client(owner) as alice,
+        connect(database) as holder,
+        connect(database) as observer,
+        ThreadPoolExecutor() as threads,
+    ):
+        for id_ in (last, first):
+            create(alice, "x", id=id_)
+        with holder.transaction():
+            holder.execute("SELECT 1 FROM task WHERE id = %s FOR UPDATE", [first])
+            ids = {"id__in": [last, first]}
+            written = threads.submit(alice.request, method, TASKS, params=ids, json=body)
+            Lock(observer).wait_until_requested(True)
+            observer.execute("SELECT 1 FROM task WHERE id = %s FOR UPDATE NOWAIT", [last])
+        assert written.result().json() == {"count": 2}
+
+
 def test_changes_of_many_that_meet_are_all_made(alice: httpx.Client) -> None:
     ids = [item["id"] for item in alice.post(BATCH, json=batch(*["x"] * 100)).json()["items"]]
+    # By each of these the rows are found in another order, some of which change meanwhile.
+    selections: list[dict[str, Any]] = [
+        {"id__in": ids},
+        {"id__in": ids[::-1]},
+        {"updated_at__gte": "2026-01-01T00:00:00Z"},
+        {"completed": "false"},
+    ]
     statuses: list[int] = []
 
-    def change() -> None:
-        for number in range(10):
-            halves = [{"id__in": ids[::step]} for step in (1, -1)]
-            response = alice.patch(TASKS, params=halves[number % 2], json={"title": f"{number}"})
+    def change(first: int) -> None:
+        for number in range(first, first + 12):
+            body = {"title": f"{number}"}
+            response = alice.patch(TASKS, params=selections[number % 4], json=body)
             statuses.append(response.status_code)
 
-    threads = [Thread(target=change) for _ in range(4)]
+    threads = [Thread(target=change, args=(first,)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert statuses == [200] * 40
+    assert statuses == [200] * 48

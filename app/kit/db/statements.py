@@ -238,8 +238,12 @@ class Statements:
             one = write.where(_condition(self._selects.one))
             returned = one.returning(*self._selects.one.selected_columns)
             return self._if_current(returned) if shape.conditional else returned
-        many = write.where(_condition(self._selects.found(shape.rows)))
-        written = many.returning(self._table.c.id).cte("written")
+        id_ = self._table.c.id
+        # Two writes that lock the same rows in the same order take turns; else they deadlock.
+        found = self._selects.found(shape.rows).with_only_columns(id_).order_by(id_)
+        rows = found.with_for_update(key_share=isinstance(write, Update)).cte("rows_in_order")
+        many = write.where(self._table.c.owner_id == OWNER, id_.in_(select(rows.c.id)))
+        written = many.returning(id_).cte("written")
         return select(func.count().label(COUNT)).select_from(written)
 
     def _if_current(self, write: ReturningUpdate[Any] | ReturningDelete[Any]) -> Select[Any]:
