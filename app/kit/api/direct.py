@@ -14,13 +14,14 @@ route. It answers a request, too, whose dependencies are overridden or that is t
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from copy import deepcopy
 from dataclasses import fields
 from email.message import Message
 from functools import lru_cache, partial
 from inspect import iscoroutinefunction, isroutine, signature
-from typing import Any, TypeGuard, get_args
+from itertools import chain
+from typing import Any, TypeGuard, cast, get_args
 
 from fastapi import Depends, Request, Response, __version__
 from fastapi.datastructures import DefaultPlaceholder
@@ -61,6 +62,8 @@ _FUNCTION = {
 """What is known here of an endpoint or a dependency. One that has more is left to FastAPI."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+DIRECT = "answer_directly"
+"""The attribute of a route with its `Handler`, for a `RouteTable`, which checks the same."""
 _ABSENT: Any = object()
 
 
@@ -98,56 +101,88 @@ def direct_route(owner: Callable[..., Awaitable[str]]) -> type[APIRoute]:
 
             by_fastapi = handle_identified if route.body_field else handle
             try:
-                return _direct(route, by_fastapi)
+                answer = _direct(route)
             except _UnknownError:
                 return by_fastapi
+
+            if route.max_body_size is None:
+                setattr(route, DIRECT, answer)
+
+            async def handle_directly(request: Request) -> Response:
+                if (app and app.dependency_overrides) or get_telemetry_data():
+                    return await by_fastapi(request)
+                return await answer(request)
+
+            return handle_directly
 
     return DirectRoute
 
 
-def _direct(route: APIRoute, by_fastapi: Handler) -> Handler:
+def _direct(route: APIRoute) -> Handler:
     """Return what answers the requests of a route.
 
     Raises:
         _UnknownError: it uses what is not known here.
     """
-    field, app = route.body_field, route.dependency_overrides_provider
+    field = route.body_field
     if field and (isinstance(field.field_info, Form) or not route.strict_content_type):
         raise _UnknownError
-    endpoint = _Function(route.dependant, field)
-    make: Any = route.response_class
+    *dependencies, endpoint = _in_order(route.dependant, field)
+    respond = _respond(route)
+
+    async def answer(request: Request) -> Response:
+        exchange = _Exchange(request)
+        for dependency in dependencies:
+            if dependency.has_body:
+                await exchange.read_body()
+            arguments = exchange.arguments(dependency)
+            if arguments is not None and dependency.key not in exchange.results:
+                exchange.results[dependency.key] = await dependency.call(**arguments)
+        if endpoint.has_body:
+            await exchange.read_body()
+        arguments = exchange.arguments(endpoint)
+        if arguments is None or exchange.errors:
+            raise exchange.refusal()
+        return await respond(await endpoint.call(**arguments), exchange.response)
+
+    return answer
+
+
+def _respond(route: APIRoute) -> Callable[[Any, Response], Awaitable[Response]]:
+    """Return what makes the response of what an endpoint returns, and has put into another one."""
+    field, make = route.response_field, cast("Any", route.response_class)
     is_default = isinstance(make, DefaultPlaceholder)
     if is_default:
-        is_json = route.response_field is not None
-        make = partial(Response, media_type="application/json") if is_json else make.value
+        make = partial(Response, media_type="application/json") if field else make.value
+    options = {name: getattr(route, f"response_model_{name}") for name in _DUMP}
     serialize = partial(
         serialize_response,
-        field=route.response_field,
+        field=field,
         dump_json=is_default,
         endpoint_ctx=EndpointContext(path=route.path_format),
-        **{name: getattr(route, f"response_model_{name}") for name in _DUMP},
+        **options,
     )
+    model: Any = field.field_info.annotation if field else None
+    by_alias = options.pop("by_alias")
+    # An instance of the model is valid, so that nothing is left to do but to write it.
+    is_written = is_default and _is_model(model) and not any(options.values())
+    valid: Any = model if is_written and "revalidate_instances" not in model.model_config else ()
 
-    async def handle(request: Request) -> Response:
-        if (app and app.dependency_overrides) or get_telemetry_data():
-            return await by_fastapi(request)
-        exchange = _Exchange(request)
-        arguments = await endpoint.arguments(exchange)
-        if exchange.errors:
-            body = None if exchange.body is _ABSENT else exchange.body
-            raise RequestValidationError(exchange.errors, body=body)
-        result = await endpoint.call(**arguments)
+    async def respond(result: Any, told: Response) -> Response:  # noqa: ANN401 - of any type
         if isinstance(result, Response):
             return result
-        content = await serialize(response_content=result)
-        status = exchange.response.status_code or route.status_code
+        if isinstance(result, valid):
+            content = model.__pydantic_serializer__.to_json(result, by_alias=by_alias)
+        else:
+            content = await serialize(response_content=result)
+        status = told.status_code or route.status_code
         response: Response = make(content, status_code=status) if status else make(content)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
-        response.raw_headers.extend(exchange.response.raw_headers)
+        response.raw_headers.extend(told.raw_headers)
         return response
 
-    return handle
+    return respond
 
 
 class _Exchange:
@@ -159,6 +194,30 @@ class _Exchange:
         self.response = Response(status_code=0)  # so it has no Content-Length either
         self.results: dict[object, object] = {}
         self.errors: list[Any] = []
+        self._is_read = False
+
+    async def read_body(self) -> None:
+        """Read the body, unless it was read for another function."""
+        if not self._is_read:
+            self._is_read = True
+            self.body = await _body(self.request)
+
+    def refusal(self) -> RequestValidationError:
+        """Return the error of what is not valid."""
+        return RequestValidationError(self.errors, body=None if self.body is _ABSENT else self.body)
+
+    def arguments(self, function: "_Function") -> dict[Any, Any] | None:
+        """Return the arguments of a function, or None if something in them is not valid."""
+        is_valid, errors = True, len(self.errors)
+        arguments: dict[Any, Any] = {}
+        for name, key in function.dependencies:
+            if key not in self.results:
+                is_valid = False
+            elif name:
+                arguments[name] = self.results[key]
+        for name, read in function.reads:
+            arguments[name] = read(self)
+        return arguments if is_valid and len(self.errors) == errors else None
 
     def valid(self, field: ModelField, value: object, *loc: str) -> object:
         """Return the value that a field makes of what was sent, or note what is wrong with it."""
@@ -176,7 +235,13 @@ class _Exchange:
 
 
 class _Function:
-    """An endpoint or a dependency, and where its arguments come from."""
+    """An endpoint or a dependency, and where its arguments come from.
+
+    Attributes:
+        key: what a result is kept by, for all that depend on it.
+        dependencies: the keys of what it depends on, by the names of its arguments.
+        reads: what reads its other arguments, by their names.
+    """
 
     def __init__(self, dependant: Dependant, body: ModelField | None) -> None:
         others = {part.name for part in fields(dependant)} - _FUNCTION
@@ -185,10 +250,10 @@ class _Function:
         if not _is_async(dependant.call) or dependant.body_params not in ([], [body]):
             raise _UnknownError
         self.call: Any = dependant.call
-        self.name, self.key = dependant.name, (dependant.call, dependant.scope)
-        self.dependencies = [_Function(dependency, body) for dependency in dependant.dependencies]
+        self.key = _key(dependant)
+        self.dependencies = [(part.name, _key(part)) for part in dependant.dependencies]
         self.has_body = bool(dependant.body_params)
-        self.reads: dict[str | None, _Read] = {
+        reads: dict[str | None, _Read] = {
             dependant.request_param_name: lambda exchange: exchange.request,
             dependant.http_connection_param_name: lambda exchange: exchange.request,
             dependant.response_param_name: lambda exchange: exchange.response,
@@ -197,25 +262,17 @@ class _Function:
             **{field.name: _read(field, "header") for field in dependant.header_params},
             **{field.name: _read(field, "body") for field in dependant.body_params},
         }
-        self.reads.pop(None, None)
+        self.reads = [(name, read) for name, read in reads.items() if name]
 
-    async def arguments(self, exchange: _Exchange) -> dict[Any, Any]:
-        """Return the arguments, or add to the errors."""
-        arguments: dict[Any, Any] = {}
-        for dependency in self.dependencies:
-            errors = len(exchange.errors)
-            given = await dependency.arguments(exchange)
-            if len(exchange.errors) > errors:
-                continue
-            if dependency.key not in exchange.results:
-                exchange.results[dependency.key] = await dependency.call(**given)
-            if dependency.name:
-                arguments[dependency.name] = exchange.results[dependency.key]
-        if self.has_body:
-            exchange.body = await _body(exchange.request)
-        for name, read in self.reads.items():
-            arguments[name] = read(exchange)
-        return arguments
+
+def _key(dependant: Dependant) -> object:
+    return dependant.call, dependant.scope
+
+
+def _in_order(dependant: Dependant, body: ModelField | None) -> list[_Function]:
+    """Return all that a function depends on, in the order of the calls, and the function."""
+    before = [_in_order(dependency, body) for dependency in dependant.dependencies]
+    return [*chain.from_iterable(before), _Function(dependant, body)]
 
 
 def _is_async(call: Any) -> bool:  # noqa: ANN401
@@ -241,7 +298,33 @@ def _is_json(content_type: str) -> bool:
 
 
 _Read = Callable[[_Exchange], object]
-_ATTRIBUTES = {"path": "path_params", "query": "query_params", "header": "headers"}
+_Find = Callable[[Request], Sequence[Any]]
+
+
+def _in_path(name: str) -> _Find:
+    def find(request: Request) -> Sequence[Any]:
+        parameters = request.scope["path_params"]
+        return (parameters[name],) if name in parameters else ()
+
+    return find
+
+
+def _in_query(name: str) -> _Find:
+    return lambda request: request.query_params.getlist(name)
+
+
+def _in_header(name: str) -> _Find:
+    """Find the lines of a header. Of several the first is its value, if that is to be one."""
+    sent = name.lower().encode("latin-1")
+
+    def find(request: Request) -> list[str]:
+        headers = request.scope["headers"]
+        return [value.decode("latin-1") for key, value in headers if key == sent]
+
+    return find
+
+
+_FIND = {"path": _in_path, "query": _in_query, "header": _in_header}
 
 
 def _read(field: ModelField, source: str) -> _Read:
@@ -253,13 +336,17 @@ def _read(field: ModelField, source: str) -> _Read:
         return _read_query(field, annotation)
     if any(map(_is_model, (annotation, *get_args(annotation)))):
         raise _UnknownError
-    name, is_list = _alias(field.name, field.field_info), field_annotation_is_sequence(annotation)
-    attribute = _ATTRIBUTES[source]
+    info = field.field_info
+    name, is_list = _alias(field.name, info), field_annotation_is_sequence(annotation)
+    find, place = _FIND[source](name), 0 if source == "header" else -1
+    is_none = not info.is_required() and info.default is None and not info.validate_default
 
     def read(exchange: _Exchange) -> object:
-        values = getattr(exchange.request, attribute)
-        value = values.getlist(name) if is_list else values.get(name)
-        return exchange.valid(field, _ABSENT if value in (None, []) else value, source, name)
+        found = find(exchange.request)
+        if not found and is_none:
+            return None
+        value = found if is_list else found and found[place]
+        return exchange.valid(field, value if found else _ABSENT, source, name)
 
     return read
 

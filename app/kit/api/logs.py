@@ -1,9 +1,13 @@
 """Logs, on standard error: a JSON object a line, or text where somebody reads along."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import structlog
+from pydantic_core import to_json
 
 
 def configure(level: str) -> None:
@@ -19,23 +23,23 @@ def configure(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    in_form: list[structlog.typing.Processor] = [
-        structlog.processors.format_exc_info,
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer(),
-    ]
+    exceptions = structlog.processors.format_exc_info
+    render: Any = structlog.processors.JSONRenderer(_json)
+    factory: Any = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    if sys.stderr.isatty():
+        render, factory = structlog.dev.ConsoleRenderer(), structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
-        processors=[*common, *in_form],
+        processors=[*common, exceptions, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
+    without_meta: Any = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*common, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *in_form],
+            processors=[without_meta, exceptions, render, _text],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -45,3 +49,15 @@ def configure(level: str) -> None:
         logger.handlers.clear()
         # It logs each request, with its query string. See app/kit/api/envelope.py.
         logger.propagate = name != "uvicorn.access"
+
+
+def _json(event: object, default: Callable[[Any], Any]) -> bytes:
+    """Return JSON, in a fifth of the time that `json` takes."""
+    try:
+        return to_json(event, fallback=default)
+    except ValueError:  # half of a surrogate pair, which is no text in UTF-8
+        return json.dumps(event, default=default).encode()
+
+
+def _text(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401 - text or its bytes
+    return line.decode() if isinstance(line, bytes) else str(line)

@@ -1,7 +1,14 @@
 """Whether to believe a header that a proxy asserts, such as the identity of the caller."""
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Annotated, Literal
 
 import structlog
@@ -83,11 +90,18 @@ def _trailer_reason(request: HTTPConnection, name: str) -> str:
     return "the header may be a trailer: serve with --http app.kit.api.protocol:HttpProtocol"
 
 
-@lru_cache(maxsize=1024)
 def _is_trusted(host: str, proxies: tuple[Proxy, ...]) -> bool:
+    address = _address(host)
+    return address is not None and any(
+        address in proxy for proxy in proxies if not isinstance(proxy, str)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, or None if it is not that of a socket."""
     try:
         address = ip_address(host)
-    except ValueError:  # not from a socket
-        return False
-    address = getattr(address, "ipv4_mapped", None) or address  # IPv4, on a socket for both
-    return any(address in proxy for proxy in proxies if not isinstance(proxy, str))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address  # IPv4, on a socket for both

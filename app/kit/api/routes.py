@@ -4,12 +4,14 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import StringConvertor
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+
+from app.kit.api.direct import DIRECT, Handler
 
 _WHOLE = re.compile(r"(/(\{\w+\}|[^{}/]*))+")
 """A path whose parameters are whole segments."""
@@ -21,11 +23,13 @@ class _Entry(NamedTuple):
     Attributes:
         order: its place among all routes; the first that matches answers.
         route: what FastAPI knows about it, with the prefix of its router.
+        answer: what answers a request directly, or None.
         parameters: the names of its parameters, and which segments of the path they are.
     """
 
     order: int
     route: RouteContext
+    answer: Handler | None
     parameters: dict[str, int]
 
 
@@ -52,8 +56,12 @@ class RouteTable:
             if not self._entries:
                 self._fill()
             entry = self._find(scope)
-        app = entry.route.app if entry else self._app.router.app
-        await app(scope, receive, send)
+        if entry and entry.answer and not self._app.dependency_overrides:
+            response = await entry.answer(Request(scope, receive, send))
+            await response(scope, receive, send)
+        else:
+            app = entry.route.app if entry else self._app.router.app
+            await app(scope, receive, send)
 
     def _fill(self) -> None:
         others: list[str] = []
@@ -69,7 +77,7 @@ class RouteTable:
             shape = tuple(parameters.values())
             self._shapes[len(segments)].add(shape)
             for method in route.methods or ():
-                entry = _Entry(order, route, parameters)
+                entry = _Entry(order, route, getattr(route, DIRECT, None), parameters)
                 self._entries.setdefault(_key(method, segments, shape), entry)
 
     def _find(self, scope: Scope) -> _Entry | None:

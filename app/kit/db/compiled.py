@@ -46,14 +46,14 @@ class CompiledStatement:
         variables = {key: None for key, bind in compiled.binds.items() if bind.required}
         expanded = compiled.construct_expanded_state(variables)
         self.text = expanded.statement
-        self._to_database: dict[str, Convert | None] = {
-            key: bind.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+        self._to_database: dict[str, Convert] = {
+            key: convert
             for key, bind in compiled.binds.items()
+            if (convert := bind.type.dialect_impl(DIALECT).bind_processor(DIALECT))
         }
-        self._to_database |= expanded.processors
-        self._constants = self._converted(
-            {key: value for key, value in expanded.parameters.items() if key not in variables}
-        )
+        self._to_database.update(expanded.processors)
+        constants = {k: v for k, v in expanded.parameters.items() if k not in variables}
+        self._constants = self._converted(constants)
         self._types = [column.type for column in source.exported_columns]
         self.names: list[str] = []
         self._from_database: dict[str, Convert] = {}
@@ -75,18 +75,18 @@ class CompiledStatement:
         transformer.set_pgresult(result)
         values = transformer.load_rows(0, result.ntuples, tuple)
         result.clear()
-        rows = [dict(zip(self.names, row, strict=True)) for row in values]
+        rows = [dict(zip(self.names, row, strict=False)) for row in values]  # `_learn` has compared
         for name, convert in self._from_database.items():
             for row in rows:
                 row[name] = convert(row[name])
         return rows
 
     def _converted(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        into = self._to_database
-        return {
-            key: convert(value) if (convert := into.get(key)) else value
-            for key, value in values.items()
-        }
+        converted = dict(values)
+        for key, convert in self._to_database.items():
+            if key in converted:
+                converted[key] = convert(converted[key])
+        return converted
 
     def _learn(self, result: PGresult) -> None:
         """Find out what the columns are called, and how their values are converted."""

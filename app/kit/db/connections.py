@@ -23,13 +23,15 @@ from psycopg._preparing import Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
 from psycopg.abc import Buffer, PQGen
 from psycopg.conninfo import conninfo_attempts_async
-from psycopg.errors import Diagnostic
+from psycopg.errors import Diagnostic, _WaitTimeout
 from psycopg.generators import cancel
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn, PGconn, PGresult
 from psycopg.types.string import StrDumperUnknown
-from psycopg.waiting import wait_async, wait_conn_async
+from psycopg.waiting import wait_conn_async
 from pydantic import AnyUrl
+
+from app.kit.db.sockets import WatchedSocket
 
 ResultT = TypeVar("ResultT")
 
@@ -97,6 +99,8 @@ class InterruptibleConnection(AsyncConnection[Any]):
     is_lent = False
     cursor_of: Callable[[str], AsyncCursor[Any]]
     _is_given_up = False
+    _deadline: float | None = None
+    _socket: WatchedSocket | None = None
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
@@ -104,34 +108,72 @@ class InterruptibleConnection(AsyncConnection[Any]):
         self.cursor_of = lru_cache(_MOST_CURSORS)(lambda _query: self.cursor(binary=True))
 
     async def result_of(
-        self, query: str, parameters: Mapping[str, Any], *, prepare: bool | None
+        self,
+        query: str,
+        parameters: Mapping[str, Any],
+        *,
+        prepare: bool | None,
+        deadline: float | None = None,
     ) -> PGresult:
-        """Execute a query with the cursor that it had last time, and return what has come."""
+        """Execute a query with the cursor that it had last time, and return what has come.
+
+        Args:
+            query: as Psycopg takes it.
+            parameters: by name.
+            prepare: whether to; None is for Psycopg to decide.
+            deadline: until when to wait for the server, by `time.monotonic`.
+
+        Raises:
+            _WaitTimeout: nothing has by the deadline; the connection is given up.
+        """
         cursor = self.cursor_of(query)
-        await cursor.execute(query, parameters, prepare=prepare)
+        self._deadline = deadline
+        try:
+            await cursor.execute(query, parameters, prepare=prepare)
+        finally:
+            self._deadline = None
         assert cursor.pgresult is not None  # noqa: S101 - or else it raises
         return cursor.pgresult
 
     async def wait(
         self,
         gen: PQGen[ResultT],
-        interval: float = 0.1,
+        interval: float = 0.1,  # noqa: ARG002 - as Psycopg has it
         timeout: float | None = None,  # noqa: ASYNC109 - as Psycopg has it
     ) -> ResultT:
         """Let ``gen`` talk to the server until it is done, and return its result."""
+        if self._deadline is not None:
+            timeout = self._deadline - monotonic()
         try:
-            return await wait_async(gen, self.pgconn.socket, interval, timeout)
-        except asyncio.CancelledError:
+            wanted = next(gen)
+            if self._socket is None:
+                self._socket = WatchedSocket(self.pgconn.socket)
+            while True:
+                wanted = gen.send(await self._socket.ready(wanted, timeout))
+        except StopIteration as done:
+            result: ResultT = done.value
+            return result
+        except (asyncio.CancelledError, _WaitTimeout):
+            self._unwatch()
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self._is_given_up = True
                 task = asyncio.create_task(self._cancel(self.pgconn.cancel_conn()))
                 _cancellations.add(task)
                 task.add_done_callback(_cancellations.discard)
             raise
+        except BaseException:
+            self._unwatch()  # the socket may have been closed
+            raise
+
+    def _unwatch(self) -> None:
+        if self._socket is not None:
+            self._socket.unwatch()
+            self._socket = None
 
     async def close(self) -> None:
         """Close it, unless that is to happen later: it is lent, or the server is told to cancel."""
         if not (self.is_lent or self._is_given_up):
+            self._unwatch()
             await super().close()
 
     async def rollback(self) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from copy import copy
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -70,8 +69,8 @@ class OwnedCRUD:
 
     def bind(self, database: Database, owner: str) -> Self:
         """Return the same for the rows of ``owner``. All share the statements."""
-        bound = copy(self)
-        bound._database, bound._owner = database, owner  # noqa: SLF001 - a copy of self
+        bound = self.__new__(type(self))  # `copy` takes three times as long
+        bound.__dict__ = {**self.__dict__, "_database": database, "_owner": owner}
         return bound
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -335,11 +334,12 @@ def _reader(schema: type[ReadSchema]) -> Callable[[list[Row]], list[ReadSchema]]
     unchecked = create_model(  # type: ignore[call-overload]
         schema.__name__, __base__=schema, __cls_kwargs__={"is_strict": False}, **anything
     )
-    validate = TypeAdapter(list[unchecked]).validate_python  # type: ignore[valid-type]
+    validator = TypeAdapter(list[unchecked]).validator  # type: ignore[valid-type]
 
     def read(rows: list[Row]) -> list[ReadSchema]:
         for row in rows:
             row["etag"] = entity_tag(row["updated_at"])
-        return validate(rows)
+        instances: list[ReadSchema] = validator.validate_python(rows)
+        return instances
 
     return read

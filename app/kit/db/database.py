@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from psycopg import Error, OperationalError
@@ -14,6 +15,7 @@ from psycopg.errors import (
     InvalidSqlStatementName,
     ReadOnlySqlTransaction,
     SerializationFailure,
+    _WaitTimeout,
 )
 from psycopg.pq.abc import PGresult
 from sqlalchemy import URL
@@ -93,12 +95,22 @@ class Database:
     @asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
         """Open a transaction that reaches an owner's rows only: see `OwnedCRUD.transaction`."""
-        async with (
-            self._turn(),
-            self._pool.connection() as connection,
-            self._sessions.guarded(connection, owner) as session,
-        ):
-            yield session
+        deadline = await self._turn()
+        try:
+            async with (
+                asyncio.timeout(deadline - monotonic()) as limit,
+                self._pool.connection(deadline) as connection,
+                self._sessions.guarded(connection, owner) as session,
+            ):
+                yield session
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise self._late() from error
+        except Error as error:
+            raise translated(error) from None  # its details may have values
+        finally:
+            self._free.release()
 
     async def check(self) -> None:
         """Return if the database has all that the models need.
@@ -117,26 +129,39 @@ class Database:
     async def _execute(
         self, query: str, parameters: Mapping[str, Any], *, repeatable: bool
     ) -> PGresult:
-        async with self._turn():
-            async with self._pool.connection() as connection:
+        deadline = await self._turn()
+        try:
+            async with self._pool.connection(deadline) as connection:
                 try:
-                    return await self._run(connection, query, parameters)
+                    return await self._run(connection, query, parameters, deadline)
                 except ReadOnlySqlTransaction:
                     await connection.close()  # it leads to what is a standby by now
                     raise
                 except OperationalError:
                     if not (repeatable and connection.closed):
                         raise
-            async with self._pool.connection() as connection:
-                return await self._run(connection, query, parameters)
+            async with self._pool.connection(deadline) as connection:
+                return await self._run(connection, query, parameters, deadline)
+        except (TimeoutError, _WaitTimeout) as error:
+            raise self._late() from error
+        except Error as error:
+            raise translated(error) from None  # its details may have values
+        finally:
+            self._free.release()
 
     async def _run(
-        self, connection: InterruptibleConnection, query: str, parameters: Mapping[str, Any]
+        self,
+        connection: InterruptibleConnection,
+        query: str,
+        parameters: Mapping[str, Any],
+        deadline: float,
     ) -> PGresult:
         """Execute a statement, once more if PostgreSQL says that it has carried nothing out."""
         while True:
             try:
-                return await connection.result_of(query, parameters, prepare=self._prepare)
+                return await connection.result_of(
+                    query, parameters, prepare=self._prepare, deadline=deadline
+                )
             except (SerializationFailure, DeadlockDetected):
                 continue  # another transaction was first
             except FeatureNotSupported:
@@ -144,30 +169,21 @@ class Database:
                 await connection.execute("DEALLOCATE ALL")
             except (InvalidSqlStatementName, DuplicatePreparedStatement):
                 self._prepare = False  # a pooler gives each statement to another server
-            return await connection.result_of(query, parameters, prepare=False)
+            return await connection.result_of(query, parameters, prepare=False, deadline=deadline)
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait for one of the connections to be free, and limit the time."""
-        try:
-            async with asyncio.timeout(self._timeout) as limit, self._free:
-                _extend(limit, _LEAST_TIME)
-                yield
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise DatabaseUnavailableError(self._why_it_took_long()) from error
-        except Error as error:
-            raise translated(error) from None  # its details may have values
+    async def _turn(self) -> float:
+        """Wait for one of the connections to be free, and return when the time will be over."""
+        deadline = monotonic() + self._timeout
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._free.acquire()
+            except TimeoutError as error:
+                raise self._late() from error
+        else:
+            await self._free.acquire()
+        return max(deadline, monotonic() + _LEAST_TIME)
 
-    def _why_it_took_long(self) -> str:
+    def _late(self) -> DatabaseUnavailableError:
         reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
-        return ": ".join(filter(None, reasons))
-
-
-def _extend(limit: asyncio.Timeout, seconds: float) -> None:
-    """Extend a timeout so that at least ``seconds`` remain."""
-    ends_at = limit.when()
-    at_least_until = asyncio.get_running_loop().time() + seconds
-    if ends_at is not None and ends_at < at_least_until:
-        limit.reschedule(at_least_until)
+        return DatabaseUnavailableError(": ".join(filter(None, reasons)))

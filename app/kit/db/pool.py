@@ -2,8 +2,6 @@
 
 import asyncio
 import select
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
 
 from psycopg import OperationalError
@@ -35,17 +33,34 @@ class Pool:
         self._answer_timeout = answer_timeout
         self._idle: list[tuple[InterruptibleConnection, float]] = []
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[InterruptibleConnection]:
-        """Lend a connection. One on which anything is left open is not used again."""
-        connection = await self._idle_connection() or await self._connector.connect()
-        try:
-            yield connection
-        finally:
-            if connection.pgconn.transaction_status == TransactionStatus.IDLE:
-                self._idle.append((connection, monotonic()))
-            else:
-                await connection.close()
+    def connection(self, deadline: float) -> "_Loan":
+        """Lend a connection for a block. One on which anything is left open is not used again.
+
+        Args:
+            deadline: until when the block waits for it, by `time.monotonic`; then it is a
+                TimeoutError.
+        """
+        return _Loan(self, deadline)
+
+    async def lend(self, deadline: float) -> InterruptibleConnection:
+        """Return a connection, at once if one is idle."""
+        if self._idle:
+            connection, used_at = self._idle.pop()
+            if monotonic() - used_at < _LONGEST_IDLE and not _has_received(connection):
+                return connection
+            if await self._is_answered(connection, deadline):
+                return connection
+            await connection.close()
+            await self.close()  # the others are older
+        async with asyncio.timeout(deadline - monotonic()):
+            return await self._connector.connect()
+
+    async def take_back(self, connection: InterruptibleConnection) -> None:
+        """Keep a connection, or close it."""
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._idle.append((connection, monotonic()))
+        else:
+            await connection.close()
 
     async def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -53,25 +68,28 @@ class Pool:
             connection, _ = self._idle.pop()
             await connection.close()
 
-    async def _idle_connection(self) -> InterruptibleConnection | None:
-        if not self._idle:
-            return None
-        connection, used_at = self._idle.pop()
-        if monotonic() - used_at < _LONGEST_IDLE and not _has_received(connection):
-            return connection
-        if await self._is_answered(connection):
-            return connection
-        await connection.close()
-        await self.close()  # the others are older
-        return None
-
-    async def _is_answered(self, connection: InterruptibleConnection) -> bool:
+    async def _is_answered(self, connection: InterruptibleConnection, deadline: float) -> bool:
         try:
-            async with asyncio.timeout(self._answer_timeout):
+            async with asyncio.timeout(min(self._answer_timeout, deadline - monotonic())):
                 await connection.execute("SELECT 1")
         except (OperationalError, TimeoutError):
             return False
         return True
+
+
+class _Loan:
+    """A connection for a block. A generator would take more time than all of the pool."""
+
+    def __init__(self, pool: Pool, deadline: float) -> None:
+        self._pool = pool
+        self._deadline = deadline
+
+    async def __aenter__(self) -> InterruptibleConnection:
+        self._connection = await self._pool.lend(self._deadline)
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.take_back(self._connection)
 
 
 def _has_received(connection: InterruptibleConnection) -> bool:

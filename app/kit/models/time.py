@@ -14,7 +14,9 @@ _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 def to_microseconds(time: datetime) -> int:
     """Return the microseconds from 1970 to ``time``."""
-    return (time - _EPOCH) // _MICROSECOND
+    since = time - _EPOCH
+    # Whole numbers: to divide two intervals would take twice as long, and lists have many times.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_microseconds(microseconds: int) -> datetime:
