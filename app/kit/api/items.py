@@ -67,7 +67,7 @@ def add_create(router: "OwnedRouter") -> None:
 
 
 def _whereabouts(row: ReadSchema, request: Request) -> dict[str, str]:
-    return {"ETag": row.etag, "Location": f"{request.url.path}/{row.id}"}
+    return {"ETag": row.etag, "Location": f"{request.scope['path']}/{row.id}"}
 
 
 def add_get(router: "OwnedRouter") -> None:

@@ -82,15 +82,16 @@ def add_list(router: "OwnedRouter") -> None:
         owned: Annotated[OwnedCRUD, Depends(router.owned)],
     ) -> Page[Any]:
         check_query(request.scope["query_string"])
+        position = parameters.position
         rows = await owned.get_page(
             sort=parameters.sort,
             limit=parameters.limit + 1,
             filters=parameters.filters,
             search=parameters.search,
-            position=parameters.position,
+            position=position,
             total=parameters.total,
         )
-        return page.of(rows, parameters)
+        return page.of(rows, parameters, position)
 
     parameters = list_parameters(router.model, router.schemas.read)
     get_page.__annotations__["parameters"] = Annotated[parameters, Query()]

@@ -1,7 +1,7 @@
 """Lists, a page at a time: their parameters and their envelope."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -46,15 +46,20 @@ class ListParameters(SelectionParameters):
         BeforeValidator(KINDS[bool].from_query),
     ] = False
 
-    @cached_property
+    @property
     def position(self) -> Position | None:
         """The position to go on from; None is the beginning."""
         return None if self.cursor is MISSING else decode_cursor(self.cursor, self.sorted_by)
 
-    @cached_property
-    def sorted_by(self) -> list[StrictType]:
+    @property
+    def sorted_by(self) -> Sequence[StrictType]:
         """The types of the fields that the list is sorted by."""
-        return [self.owned_fields[by.field].type for by in parse_sort(self.sort)]
+        return _sorted_by(type(self), self.sort)
+
+
+@lru_cache(maxsize=1024)
+def _sorted_by(parameters: type[ListParameters], sort: str) -> Sequence[StrictType]:
+    return [parameters.owned_fields[by.field].type for by in parse_sort(sort)]
 
 
 def list_parameters(model: type[Owned], read_schema: type[ReadSchema]) -> type[ListParameters]:
@@ -153,14 +158,15 @@ class Page(BaseModel, Generic[ReadT]):
     ]
 
     @classmethod
-    def of(cls, rows: Rows, parameters: ListParameters) -> Self:
+    def of(cls, rows: Rows, parameters: ListParameters, position: Position | None) -> Self:
         """Return the page that was asked for.
 
         Args:
             rows: the rows of the page, and one more if another page follows in its direction.
             parameters: what was asked for.
+            position: the position in it.
         """
-        position, limit = parameters.position, parameters.limit
+        limit = parameters.limit
         backwards = position is not None and position.backwards
         items = rows[-limit:] if backwards else rows[:limit]
         sort, types = parse_sort(parameters.sort), parameters.sorted_by

@@ -56,13 +56,15 @@ def is_believed(request: HTTPConnection, header: str, proxies: tuple[Proxy, ...]
 
 def _distrust_reason(request: HTTPConnection, proxies: tuple[Proxy, ...]) -> str:
     """Return why the peer is not believed; empty if it is."""
-    if request.client is None:
+    client = request.scope.get("client")
+    if client is None:
         # It came by a Unix socket if the server has no port (ASGI), else it has left meanwhile.
         if (request.scope.get("server") or (None, None))[1] is not None:
             return _HUNG_UP
         return "" if "unix" in proxies else "unix is not in TRUSTED_PROXIES"
-    host, port = request.client
-    if port == 0 or _is_forwarded(host, request.headers.getlist("X-Forwarded-For")):
+    host, port = client
+    forwarded = request.headers.getlist("X-Forwarded-For")
+    if port == 0 or (forwarded and _is_forwarded(host, forwarded)):
         return "X-Forwarded-For has replaced the peer's address: serve with --no-proxy-headers"
     return "" if _is_trusted(host, proxies) else f"{host} is not in TRUSTED_PROXIES"
 

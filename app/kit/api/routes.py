@@ -2,14 +2,14 @@
 
 import re
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import StringConvertor
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.kit.api.direct import DIRECT, Handler
 
@@ -22,15 +22,19 @@ class _Entry(NamedTuple):
 
     Attributes:
         order: its place among all routes; the first that matches answers.
-        route: what FastAPI knows about it, with the prefix of its router.
+        app: what answers by way of FastAPI.
         answer: what answers a request directly, or None.
         parameters: the names of its parameters, and which segments of the path they are.
+        known: what FastAPI's router puts into the scope of each request.
+        context: what FastAPI knows about the route, with the prefix of its router.
     """
 
     order: int
-    route: RouteContext
+    app: ASGIApp
     answer: Handler | None
     parameters: dict[str, int]
+    known: dict[str, Any]
+    context: RouteContext
 
 
 class RouteTable:
@@ -60,7 +64,7 @@ class RouteTable:
             response = await entry.answer(Request(scope, receive, send))
             await response(scope, receive, send)
         else:
-            app = entry.route.app if entry else self._app.router.app
+            app = entry.app if entry else self._app.router.app
             await app(scope, receive, send)
 
     def _fill(self) -> None:
@@ -76,36 +80,36 @@ class RouteTable:
             parameters = {s[1:-1]: place for place, s in enumerate(segments) if s[:1] == "{"}
             shape = tuple(parameters.values())
             self._shapes[len(segments)].add(shape)
+            known = {"endpoint": route.endpoint, "route": route.original_route}
+            answer = getattr(route, DIRECT, None)
+            entry = _Entry(order, route.app, answer, parameters, known, route)
             for method in route.methods or ():
-                entry = _Entry(order, route, getattr(route, DIRECT, None), parameters)
                 self._entries.setdefault(_key(method, segments, shape), entry)
 
     def _find(self, scope: Scope) -> _Entry | None:
         """Find the route of a request, and put into the scope what FastAPI's router would."""
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         segments = path.split("/")
-        found = [
-            entry
-            for shape in self._shapes.get(len(segments), ())
-            if (entry := self._entries.get(_key(scope["method"], segments, shape)))
-            and all(segments[place] for place in shape)
-        ]
-        if not found:
+        found: _Entry | None = None
+        for shape in self._shapes.get(len(segments), ()):
+            entry = self._entries.get(_key(scope["method"], segments, shape))
+            if entry and (found is None or entry.order < found.order):
+                found = entry
+        if found is None:
             return None
-        entry = min(found)
-        given = {name: segments[place] for name, place in entry.parameters.items()}
+        given = {name: segments[place] for name, place in found.parameters.items()}
         scope["path_params"] = {**scope.get("path_params", {}), **given}
-        scope["endpoint"] = entry.route.endpoint
-        scope["route"] = entry.route.original_route
-        scope["fastapi"] = {**scope.get("fastapi", {}), "effective_route_context": entry.route}
+        scope["fastapi"] = {**scope.get("fastapi", {}), "effective_route_context": found.context}
+        scope.update(found.known)
         scope.setdefault("router", self._app.router)
-        return entry
+        return found
 
 
 def _key(method: str, segments: list[str], shape: tuple[int, ...]) -> tuple[str | None, ...]:
+    """Return a method and the segments of a path, with None for the values of parameters."""
     key: list[str | None] = [method, *segments]
     for place in shape:
-        key[place + 1] = None
+        key[place + 1] = None if segments[place] else ""  # which is no value
     return tuple(key)
 
 
