@@ -14,7 +14,7 @@ from app.kit.api.envelope import Envelope
 from app.kit.api.lifespan import RefuseToStart
 from app.kit.api.openapi import DescribedAPI
 from app.kit.api.router import OwnedRouter
-from app.kit.api.routes import RouteTable
+from app.kit.api.routes import DirectRoutes
 from app.kit.db.database import Database
 
 ROUTERS: list[OwnedRouter] = [
@@ -82,10 +82,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # each resource has one path
         exception_handlers=errors.HANDLERS,
         middleware=[
-            Middleware(Envelope, cors_origins=settings.cors_origins, root_path=settings.root_path)
+            Middleware(Envelope, cors_origins=settings.cors_origins, root_path=settings.root_path),
+            Middleware(DirectRoutes),
         ],
     )
-    app.router.middleware_stack = RouteTable(app)
     app.state.settings = settings
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

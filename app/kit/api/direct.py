@@ -21,6 +21,7 @@ from email.message import Message
 from functools import lru_cache, partial
 from inspect import iscoroutinefunction, isroutine, signature
 from itertools import chain
+from json import JSONDecodeError
 from typing import Any, TypeGuard, cast, get_args
 
 from fastapi import Depends, Request, Response, __version__
@@ -63,7 +64,7 @@ _FUNCTION = {
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 DIRECT = "answer_directly"
-"""The attribute of a route with its `Handler`, for a `RouteTable`, which checks the same."""
+"""The attribute of a route with its `Handler`, for `DirectRoutes`, which checks the same."""
 _ABSENT: Any = object()
 
 
@@ -285,6 +286,10 @@ async def _body(request: Request) -> Any:  # noqa: ANN401
         body = await request.body()
         if body and _is_json(request.headers.get("content-type", "")):
             return await request.json()
+    except JSONDecodeError as error:
+        detail = {"type": "json_invalid", "msg": "JSON decode error", "ctx": {"error": error.msg}}
+        invalid = {**detail, "loc": ("body", error.pos), "input": {}}
+        raise RequestValidationError([invalid], body=error.doc) from error
     except (ClientDisconnect, RecursionError, ValueError) as error:
         raise HTTPException(400, "There was an error parsing the body") from error
     return body or _ABSENT

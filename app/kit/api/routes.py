@@ -1,13 +1,16 @@
-"""A table of the routes, in which a path is found as fast among a hundred of them as among ten."""
+"""A table of the routes that answer directly, found as fast among a hundred as among ten."""
 
 import re
 from collections import defaultdict
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.params import Form
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,54 +25,76 @@ class _Entry(NamedTuple):
 
     Attributes:
         order: its place among all routes; the first that matches answers.
-        app: what answers by way of FastAPI.
-        answer: what answers a request directly, or None.
+        answer: what answers a request directly, or None if only FastAPI does.
         parameters: the names of its parameters, and which segments of the path they are.
         known: what FastAPI's router puts into the scope of each request.
         context: what FastAPI knows about the route, with the prefix of its router.
     """
 
     order: int
-    app: ASGIApp
     answer: Handler | None
     parameters: dict[str, int]
     known: dict[str, Any]
     context: RouteContext
 
 
-class RouteTable:
-    """The routes of an application, by their methods and the segments of their paths.
+class DirectRoutes:
+    """Middleware that has each route answer directly that can.
 
-    FastAPI's own router tries one regular expression after the other. It is asked for what is not
-    in the table: what is nowhere, another method of a path, a route that was added after the first
-    request, a mounted application, a parameter that is not a whole segment. So the answer is the
-    same, whoever finds the route.
+    It is the innermost, as what it answers goes no further. The table has the routes by their
+    methods and the segments of their paths; FastAPI tries one regular expression after the other.
+    It is left what is not in the table: what is nowhere, another method of a path, a route that was
+    added after the first request, a mounted application, a parameter that is not a whole segment.
+    It is left all, too, while dependencies are overridden or requests are traced. So the answer is
+    the same, whoever finds the route.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._entries: dict[tuple[str | None, ...], _Entry] = {}
         self._shapes: defaultdict[int, set[tuple[int, ...]]] = defaultdict(set)
         """For each number of segments, which of them are parameters."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have a request answered by its route."""
-        entry = None
-        # FastAPI's router tells its telemetry, if there is any, which route it has found.
+        """Answer a request, or pass it on."""
+        answer = None
         if scope["type"] == "http" and "fastapi.telemetry" not in scope:
-            if not self._entries:
-                self._fill()
-            entry = self._find(scope)
-        if entry and entry.answer and not self._app.dependency_overrides:
-            response = await entry.answer(Request(scope, receive, send))
-            await response(scope, receive, send)
-        else:
-            app = entry.app if entry else self._app.router.app
-            await app(scope, receive, send)
+            app: FastAPI = scope["app"]
+            if not app.dependency_overrides:
+                answer = self._find(app, scope)
+        if answer is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await answer(request)
+        except Exception as error:  # noqa: BLE001 - it is raised again if nothing handles it
+            response = await _handled(error, request)
+        await response(scope, receive, send)
 
-    def _fill(self) -> None:
+    def _find(self, app: FastAPI, scope: Scope) -> Handler | None:
+        """Find what answers, and put into the scope what FastAPI's router would."""
+        if not self._shapes:
+            self._fill(app)
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        segments = path.split("/")
+        found: _Entry | None = None
+        for shape in self._shapes.get(len(segments), ()):
+            entry = self._entries.get(_key(scope["method"], segments, shape))
+            if entry and (found is None or entry.order < found.order):
+                found = entry
+        if found is None or found.answer is None:
+            return None
+        given = {name: segments[place] for name, place in found.parameters.items()}
+        scope["path_params"] = {**scope.get("path_params", {}), **given}
+        scope["fastapi"] = {**scope.get("fastapi", {}), "effective_route_context": found.context}
+        scope.update(found.known)
+        scope.setdefault("router", app.router)
+        return found.answer
+
+    def _fill(self, app: FastAPI) -> None:
         others: list[str] = []
-        for order, route in enumerate(iter_route_contexts(self._app.routes)):
+        for order, route in enumerate(iter_route_contexts(app.routes)):
             beginning = (route.path or "").partition("{")[0]
             # What may match the same path, and comes first, is for FastAPI's router to try.
             hidden = any(beginning.startswith(o) or o.startswith(beginning) for o in others)
@@ -81,28 +106,9 @@ class RouteTable:
             shape = tuple(parameters.values())
             self._shapes[len(segments)].add(shape)
             known = {"endpoint": route.endpoint, "route": route.original_route}
-            answer = getattr(route, DIRECT, None)
-            entry = _Entry(order, route.app, answer, parameters, known, route)
+            entry = _Entry(order, getattr(route, DIRECT, None), parameters, known, route)
             for method in route.methods or ():
                 self._entries.setdefault(_key(method, segments, shape), entry)
-
-    def _find(self, scope: Scope) -> _Entry | None:
-        """Find the route of a request, and put into the scope what FastAPI's router would."""
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        segments = path.split("/")
-        found: _Entry | None = None
-        for shape in self._shapes.get(len(segments), ()):
-            entry = self._entries.get(_key(scope["method"], segments, shape))
-            if entry and (found is None or entry.order < found.order):
-                found = entry
-        if found is None:
-            return None
-        given = {name: segments[place] for name, place in found.parameters.items()}
-        scope["path_params"] = {**scope.get("path_params", {}), **given}
-        scope["fastapi"] = {**scope.get("fastapi", {}), "effective_route_context": found.context}
-        scope.update(found.known)
-        scope.setdefault("router", self._app.router)
-        return found
 
 
 def _key(method: str, segments: list[str], shape: tuple[int, ...]) -> tuple[str | None, ...]:
@@ -126,3 +132,24 @@ def _is_plain(route: RouteContext) -> bool:
         # How much of a form is read may be told by each of its routers.
         and not (body and isinstance(body.field_info, Form))
     )
+
+
+async def _handled(error: Exception, request: Request) -> Response:
+    """Return what the handler of an error answers, which is found as Starlette finds it.
+
+    Raises:
+        Exception: the error, if the application has no handler for it.
+    """
+    handlers = request.app.exception_handlers
+    status = error.status_code if isinstance(error, HTTPException) else None
+    # That of all others belongs to what surrounds the middleware.
+    kinds = [kind for kind in (status, *type(error).__mro__) if kind not in {500, Exception}]
+    handler = next((handlers[kind] for kind in kinds if kind in handlers), None)
+    if handler is None:
+        raise error
+    if iscoroutinefunction(handler):
+        response = await handler(request, error)
+    else:
+        response = await run_in_threadpool(handler, request, error)
+    answer: Response = response
+    return answer
