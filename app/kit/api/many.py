@@ -3,13 +3,14 @@
 from http import HTTPMethod
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from app.kit.api.encoding import page_encoder
 from app.kit.api.envelope import largest_body
 from app.kit.api.errors import no_such_method
 from app.kit.api.filters import SomeParameters, check_query, some_parameters
-from app.kit.api.pagination import ListParameters, Page, list_parameters, page_schema
+from app.kit.api.pagination import ListParameters, list_parameters, page_schema, page_values
 from app.kit.api.problems import error_responses
 from app.kit.db.crud import OwnedCRUD
 from app.kit.models.owned import Owned
@@ -75,15 +76,16 @@ def _list(schema: type[BaseModel], **bounds: Any) -> Any:  # noqa: ANN401 - an a
 
 def add_list(router: "OwnedRouter") -> None:
     page = page_schema(router.model, router.schemas.read)
+    encode = page_encoder(page, router.schemas.read)
 
     async def get_page(
         request: Request,
         parameters: ListParameters,
         owned: Annotated[OwnedCRUD, Depends(router.owned)],
-    ) -> Page[Any]:
+    ) -> Response:
         check_query(request.scope["query_string"])
         position = parameters.position
-        rows = await owned.get_page(
+        rows, total = await owned.get_page_values(
             sort=parameters.sort,
             limit=parameters.limit + 1,
             filters=parameters.filters,
@@ -91,7 +93,8 @@ def add_list(router: "OwnedRouter") -> None:
             position=position,
             total=parameters.total,
         )
-        return page.of(rows, parameters, position)
+        values = page_values(rows, total, parameters, position)
+        return Response(encode(values), media_type="application/json")
 
     parameters = list_parameters(router.model, router.schemas.read)
     get_page.__annotations__["parameters"] = Annotated[parameters, Query()]

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
-from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import MISSING, BaseModel, BeforeValidator, Field, StrictBool, StrictInt, create_model
 
 from app.kit.api.cursors import cursor_type, decode_cursor, encode_cursor
 from app.kit.api.filters import SelectionParameters, with_filters
-from app.kit.db.crud import Rows
+from app.kit.db.compiled import Row
 from app.kit.db.selects import MOST_COUNTED, Position
 from app.kit.models.declarations import StrictType
 from app.kit.models.fields import KINDS
@@ -157,36 +157,37 @@ class Page(BaseModel, Generic[ReadT]):
         ),
     ]
 
-    @classmethod
-    def of(cls, rows: Rows, parameters: ListParameters, position: Position | None) -> Self:
-        """Return the page that was asked for.
 
-        Args:
-            rows: the rows of the page, and one more if another page follows in its direction.
-            parameters: what was asked for.
-            position: the position in it.
-        """
-        limit = parameters.limit
-        backwards = position is not None and position.backwards
-        items = rows[-limit:] if backwards else rows[:limit]
-        sort, types = parse_sort(parameters.sort), parameters.sorted_by
+def page_values(
+    rows: list[Row], total: int | None, parameters: ListParameters, position: Position | None
+) -> dict[str, Any]:
+    """Return the fields of the page that was asked for.
 
-        def cursor(item: ReadSchema, *, backwards: bool) -> str:
-            values = tuple([getattr(item, by.field) for by in sort])
-            return encode_cursor(Position(values, item.id, backwards), types)
+    Args:
+        rows: the rows of the page, and one more if another page follows in its direction.
+        total: how many rows all pages have, if that was asked for.
+        parameters: what was asked for.
+        position: the position in it.
+    """
+    limit = parameters.limit
+    backwards = position is not None and position.backwards
+    items = rows[-limit:] if backwards else rows[:limit]
+    sort, types = parse_sort(parameters.sort), parameters.sorted_by
 
-        following = preceding = None
-        if items:
-            more = len(rows) > limit
-            following = cursor(items[-1], backwards=False) if more or backwards else None
-            is_preceded = more if backwards else position is not None
-            preceding = cursor(items[0], backwards=True) if is_preceded else None
-        elif position:
-            back = encode_cursor(_turned(position, sort), types)
-            following, preceding = (back, None) if backwards else (None, back)
-        return cls.model_construct(
-            items=items, next_cursor=following, previous_cursor=preceding, total=rows.total
-        )
+    def cursor(row: Row, *, backwards: bool) -> str:
+        values = tuple([row[by.field] for by in sort])
+        return encode_cursor(Position(values, row["id"], backwards), types)
+
+    following = preceding = None
+    if items:
+        more = len(rows) > limit
+        following = cursor(items[-1], backwards=False) if more or backwards else None
+        is_preceded = more if backwards else position is not None
+        preceding = cursor(items[0], backwards=True) if is_preceded else None
+    elif position:
+        back = encode_cursor(_turned(position, sort), types)
+        following, preceding = (back, None) if backwards else (None, back)
+    return {"items": items, "next_cursor": following, "previous_cursor": preceding, "total": total}
 
 
 def _turned(position: Position, sort: Sort) -> Position:
