@@ -15,12 +15,13 @@ from benchmarks.candidates import CANDIDATES, OPERATIONS, Candidate, Operation
 from benchmarks.dataset import Dataset, Row, filled_databases
 from benchmarks.distance import distant
 from benchmarks.measure import Cell, Cost, Options, Runner, interleave, only
+from benchmarks.neighbours import compare_neighbours
 from benchmarks.report import Table, comparison
 from benchmarks.resources import compare_resources
 from benchmarks.servers import serving
 from tests.support.wire import Wire
 
-_CLIENTS = 4
+_CLIENTS = 16
 _DISTANCE = 0.02
 """Seconds to a database that is far away, and back."""
 _WARM = 60
@@ -34,6 +35,7 @@ async def compare(options: Options) -> None:
     with filled_databases({options.tasks: options.tasks // 100}) as [dataset]:
         tables = [
             *await _operations(dataset, options),
+            *await compare_neighbours(dataset, options),
             await compare_resources(dataset.url, options.rounds),
             *await _far_away(dataset),
             await _start_up(dataset, options),
@@ -45,19 +47,24 @@ async def compare(options: Options) -> None:
 async def _operations(dataset: Dataset, options: Options) -> list[Table]:
     """Measure each operation, and at the end the memory of who has done them all."""
 
-    def cell(runner: Runner, operation: Operation) -> Cell[Cost]:
+    def cell(runner: Runner, operation: Operation, clients: int) -> Cell[Cost]:
         rows = dataset.random_rows()
-        return partial(runner.run, operation, rows, seconds=options.seconds, clients=_CLIENTS)
+        return partial(runner.run, operation, rows, seconds=options.seconds, clients=clients)
 
     async with _running(dataset.url) as runners:
-        cells = {o.name: {r.candidate.name: cell(r, o) for r in runners} for o in OPERATIONS}
-        costs = await interleave("Operations", cells, options.rounds)
+        many, single = (
+            {o.name: {r.candidate.name: cell(r, o, clients) for r in runners} for o in OPERATIONS}
+            for clients in (_CLIENTS, 1)
+        )
+        costs = await interleave("Operations", many, options.rounds)
+        alone = await interleave("Single requests", single, options.rounds)
         memory = {runner.candidate.name: [runner.server.memory()] for runner in runners}
     cpu = only("cpu", costs)
     chart.write("results.svg", CPU_TITLE, cpu, "ms")
     return [
         comparison(CPU_TITLE, CPU, cpu, "ms"),
-        comparison("Latency", LATENCY, only("latency", costs), "ms"),
+        comparison("Latency under load", LATENCY, only("latency", costs), "ms"),
+        comparison("Latency of single requests", SINGLE, only("latency", alone), "ms"),
         comparison("Memory", MEMORY, {"resident memory": memory}, "MiB"),
     ]
 
@@ -121,6 +128,7 @@ async def _running(database: URL) -> AsyncIterator[list[Runner]]:
 CPU_TITLE = "Processor time of the server for a request"
 CPU = "User and system time of the server's process, by request. PostgreSQL's is not in it."
 LATENCY = f"From the request to the whole answer, with {_CLIENTS} clients at once."
+SINGLE = "From the request to the whole answer, one after the other on one connection."
 MEMORY = "Of a worker, after all of these requests."
 TRIPS = (
     "Counted on the wire: how often the server waits for PostgreSQL. The median of single requests,"

@@ -8,9 +8,10 @@ the same analysis `direct_route` makes, once, what each request then goes throug
 3. FastAPI's fields validate path, query, headers and body. A 422 names all that is wrong in them.
 4. The endpoint is called, and the response model turns what it returns into bytes.
 
-Errors go to the handlers of the application, as ever. What is not known here, such as a ``def`` or
-``yield`` dependency, a cookie, a form or a background task, makes FastAPI answer the requests of a
-route. It answers a request, too, whose dependencies are overridden or that is traced.
+`DirectRoutes` finds the route of a request, and spares it what FastAPI puts around it. Errors go to
+the handlers of the application, as ever. What is not known here, such as a ``def`` or ``yield``
+dependency, a cookie, a form or a background task, makes FastAPI answer the requests of a route. It
+answers a request, too, whose dependencies are overridden or that is traced.
 """
 
 import re
@@ -150,7 +151,7 @@ def _direct(route: APIRoute) -> Handler:
 
 
 def _respond(route: APIRoute) -> Callable[[Any, Response], Awaitable[Response]]:
-    """Return what makes the response of what an endpoint returns, and has put into another one."""
+    """Return what makes the response of a result, and of what the endpoint has put into another."""
     field, make = route.response_field, cast("Any", route.response_class)
     is_default = isinstance(make, DefaultPlaceholder)
     if is_default:
@@ -306,30 +307,22 @@ _Read = Callable[[_Exchange], object]
 _Find = Callable[[Request], Sequence[Any]]
 
 
-def _in_path(name: str) -> _Find:
-    def find(request: Request) -> Sequence[Any]:
+def _find(source: str, name: str) -> _Find:
+    """Return what finds the values of a parameter in a request: none, one or several."""
+    sent = name.lower().encode("latin-1")
+
+    def in_path(request: Request) -> Sequence[Any]:
         parameters = request.scope["path_params"]
         return (parameters[name],) if name in parameters else ()
 
-    return find
+    def in_query(request: Request) -> Sequence[Any]:
+        return request.query_params.getlist(name)
 
-
-def _in_query(name: str) -> _Find:
-    return lambda request: request.query_params.getlist(name)
-
-
-def _in_header(name: str) -> _Find:
-    """Find the lines of a header. Of several the first is its value, if that is to be one."""
-    sent = name.lower().encode("latin-1")
-
-    def find(request: Request) -> list[str]:
+    def in_headers(request: Request) -> Sequence[Any]:
         headers = request.scope["headers"]
         return [value.decode("latin-1") for key, value in headers if key == sent]
 
-    return find
-
-
-_FIND = {"path": _in_path, "query": _in_query, "header": _in_header}
+    return {"path": in_path, "query": in_query, "header": in_headers}[source]
 
 
 def _read(field: ModelField, source: str) -> _Read:
@@ -343,15 +336,15 @@ def _read(field: ModelField, source: str) -> _Read:
         raise _UnknownError
     info = field.field_info
     name, is_list = _alias(field.name, info), field_annotation_is_sequence(annotation)
-    find, place = _FIND[source](name), 0 if source == "header" else -1
+    find = _find(source, name)
+    place = 0 if source == "header" else -1  # which of several values one is taken from
     is_none = not info.is_required() and info.default is None and not info.validate_default
 
     def read(exchange: _Exchange) -> object:
         found = find(exchange.request)
-        if not found and is_none:
-            return None
-        value = found if is_list else found and found[place]
-        return exchange.valid(field, value if found else _ABSENT, source, name)
+        if found:
+            return exchange.valid(field, found if is_list else found[place], source, name)
+        return None if is_none else exchange.valid(field, _ABSENT, source, name)
 
     return read
 

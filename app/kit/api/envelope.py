@@ -1,10 +1,11 @@
 """What surrounds each request: its id, its line in the log, headers, CORS, limits, and a 500.
 
 `Envelope` takes a request from the server, gives it an id, and its path the prefix that a proxy has
-removed. FastAPI passes it on to its route, which receives the body within a limit, and sends what
-gets the headers on its way out. Expected errors become problems in FastAPI's handlers; an
-unexpected one comes back to the envelope, which answers 500 in the same way. It answers preflights
-and what the server could not read itself. In the end it writes the line.
+removed. `DirectRoutes` finds its route, which answers directly, or passes it on to FastAPI. The
+route receives the body within a limit, and what it sends gets the headers on its way out. Expected
+errors become problems in the handlers of the application; an unexpected one comes back to the
+envelope, which answers 500 in the same way. It answers preflights and what the server could not
+read itself. In the end it writes the line.
 """
 
 import re
