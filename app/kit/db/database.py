@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Error, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.errors import (
+    ConnectionTimeout,
     DeadlockDetected,
     DuplicatePreparedStatement,
     FeatureNotSupported,
@@ -107,6 +108,8 @@ class Database:
             if not limit.expired():
                 raise
             raise self._late() from error
+        except ConnectionTimeout as error:
+            raise self._late() from error
         except Error as error:
             raise translated(error) from None  # its details may have values
         finally:
@@ -142,7 +145,7 @@ class Database:
                         raise
             async with self._pool.connection(deadline) as connection:
                 return await self._run(connection, query, parameters, deadline)
-        except (TimeoutError, _WaitTimeout) as error:
+        except (ConnectionTimeout, _WaitTimeout) as error:
             raise self._late() from error
         except Error as error:
             raise translated(error) from None  # its details may have values

@@ -5,6 +5,7 @@ import select
 from time import monotonic
 
 from psycopg import OperationalError
+from psycopg.errors import ConnectionTimeout
 from psycopg.pq import TransactionStatus
 
 from app.kit.db.connections import Connector, InterruptibleConnection
@@ -38,7 +39,7 @@ class Pool:
 
         Args:
             deadline: until when the block waits for it, by `time.monotonic`; then it is a
-                TimeoutError.
+                ConnectionTimeout.
         """
         return _Loan(self, deadline)
 
@@ -52,8 +53,11 @@ class Pool:
                 return connection
             await connection.close()
             await self.close()  # the others are older
-        async with asyncio.timeout(deadline - monotonic()):
-            return await self._connector.connect()
+        try:
+            async with asyncio.timeout(deadline - monotonic()):
+                return await self._connector.connect()
+        except TimeoutError as error:
+            raise ConnectionTimeout from error
 
     async def take_back(self, connection: InterruptibleConnection) -> None:
         """Keep a connection, or close it."""
