@@ -144,6 +144,7 @@ ASKED = [
     ),
     Asked(422, "HEAD", f"{TASKS}?limit=0"),
     posts(201, NEW),
+    posts(201, NEW, path=f"{TASKS}%0A"),
     posts(201, b"\xef\xbb\xbf" + NEW),
     posts(201, NEW.decode().encode("utf-16")),
     posts(201, b'{"title": "a", "title": "b", "title": "c"}'),

@@ -1,7 +1,7 @@
 """The direct path through endpoints of one's own: they get the answer that FastAPI gives."""
 
 import runpy
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from functools import partial, wraps
 from typing import Annotated, Any, Literal, NamedTuple
@@ -27,7 +27,9 @@ from fastapi import (
     Security,
 )
 from fastapi.exceptions import RequestValidationError, ResponseValidationError
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.routing import iter_route_contexts
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from opentelemetry.trace import ProxyTracerProvider
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -135,6 +137,11 @@ async def lists(
     e: Annotated[tuple[int, str] | None, Query()] = None,
 ) -> list[Any]:
     return [a, b, sorted(c), d, e]
+
+
+@asked("", "?имя=1", "?имя=x", "?%D0%B8%D0%BC%D1%8F=1")
+async def cyrillic(name: Annotated[int, Query(alias="имя")] = 0) -> int:
+    return name
 
 
 @asked("/1/a/b", "/0/", "/1/%C3%A9%00", path="/{number:int}/{rest:path}")
@@ -686,7 +693,19 @@ def in_a_thread(_request: Request, error: Exception) -> Response:
     return PlainTextResponse(f"{type(error).__name__}", 418)
 
 
-@pytest.mark.parametrize("handler", [with_body, in_a_thread])
+async def refusing(_request: Request, error: Exception) -> Response:
+    """Answer an error with another one, for which there is a handler too."""
+    raise HTTPException(409, type(error).__name__)
+
+
+class Handler:
+    """An object that handles errors."""
+
+    async def __call__(self, _request: Request, error: Exception) -> Response:
+        return PlainTextResponse(type(error).__name__, 418)
+
+
+@pytest.mark.parametrize("handler", [with_body, in_a_thread, refusing, Handler()])
 @pytest.mark.parametrize("kind", [RequestValidationError, HTTPException, 400, 403, Exception, 500])
 def test_errors_go_to_the_handlers_of_the_application(
     solved: list[str | None], kind: type[Exception] | int, handler: Callable[..., Any]
@@ -700,6 +719,57 @@ def test_errors_go_to_the_handlers_of_the_application(
         assert solved == []
         assert direct == answers(apps[1], case.requests)
         solved.clear()
+
+
+def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
+    error = HTTPException(404)
+
+    async def missing() -> None:
+        raise error
+
+    app = Case(missing, "/missing", {}, []).direct_app()
+    assert statuses(app, *[httpx.Request("GET", "http://test/missing")] * 3) == [404] * 3
+    assert error.__traceback__ is None
+
+
+class Guarded(direct_route(somebody)):  # type: ignore[misc]
+    """Routes that refuse, in FastAPI's own way of saying so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Refuse what would be answered."""
+        handle = super().get_route_handler()
+
+        @wraps(handle)
+        async def refuse(request: Request) -> Response:
+            await handle(request)
+            raise HTTPException(403)
+
+        return refuse
+
+
+def test_what_a_route_class_adds_to_a_handler_is_not_left_out() -> None:
+    app = case_of(nested).app(APIRouter(route_class=Guarded))
+    app.add_middleware(DirectRoutes)
+
+    assert statuses(app, *case_of(nested).requests) == [403]
+
+
+def test_what_is_put_around_a_route_is_not_left_out() -> None:
+    app = case_of(nested).direct_app()
+    (route,) = [r for r in iter_route_contexts(app.routes) if r.path == "/nested"]
+    context = route._effective_route  # noqa: SLF001 - as instrumentation would find it
+    context.app = PlainTextResponse("around", 418)  # type: ignore[union-attr]
+
+    assert statuses(app, *case_of(nested).requests) == [418]
+
+
+def test_no_middleware_may_stand_between_direct_routes_and_fastapi() -> None:
+    app = case_of(nested).app(APIRouter(route_class=direct_route(somebody)))
+    app.add_middleware(GZipMiddleware)
+    app.add_middleware(DirectRoutes)
+
+    with pytest.raises(TypeError, match="GZipMiddleware would be left out"):
+        app.build_middleware_stack()
 
 
 def test_a_request_that_is_traced_is_left_to_fastapi(solved: list[str | None]) -> None:

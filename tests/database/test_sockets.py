@@ -4,12 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Self
 
 import psycopg
 import pytest
 import uvloop
 from psycopg import Error
+from psycopg.errors import _WaitTimeout
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL
 
@@ -112,6 +114,12 @@ async def late(watched: Watched) -> None:
         await watched.select(SLEEP, deadline=0)
 
 
+async def late_though_something_comes(watched: Watched) -> None:
+    rows = "SELECT repeat('x', 8192), pg_sleep(0.02) FROM generate_series(1, 500)"
+    with pytest.raises(_WaitTimeout):
+        await watched.select(rows, deadline=monotonic() + 0.2)
+
+
 async def cancelled(watched: Watched) -> None:
     task = await watched.sleeping()
     task.cancel()
@@ -161,7 +169,16 @@ def test_the_statements_of_a_connection_have_one_watcher(
 
 @each_loop
 @pytest.mark.parametrize(
-    "end", [closed, failed, late, cancelled, terminated, terminated_while_idle]
+    "end",
+    [
+        closed,
+        failed,
+        late,
+        late_though_something_comes,
+        cancelled,
+        terminated,
+        terminated_while_idle,
+    ],
 )
 def test_a_socket_is_not_watched_after_the_end_of_its_connection(
     database: URL,

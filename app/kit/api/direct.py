@@ -10,8 +10,8 @@ the same analysis `direct_route` makes, once, what each request then goes throug
 
 `DirectRoutes` finds the route of a request, and spares it what FastAPI puts around it. Errors go to
 the handlers of the application, as ever. What is not known here, such as a ``def`` or ``yield``
-dependency, a cookie, a form or a background task, makes FastAPI answer the requests of a route. It
-answers a request, too, whose dependencies are overridden or that is traced.
+dependency, a cookie, a form or a background task, makes FastAPI answer the requests of a route.
+FastAPI answers as well while dependencies are overridden, and what is traced.
 """
 
 import re
@@ -20,10 +20,11 @@ from copy import deepcopy
 from dataclasses import fields
 from email.message import Message
 from functools import lru_cache, partial
-from inspect import iscoroutinefunction, isroutine, signature
+from inspect import getclosurevars, iscoroutinefunction, isfunction, isroutine, signature
 from itertools import chain
 from json import JSONDecodeError
 from typing import Any, TypeGuard, cast, get_args
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, Request, Response, __version__
 from fastapi.datastructures import DefaultPlaceholder
@@ -64,8 +65,8 @@ _FUNCTION = {
 """What is known here of an endpoint or a dependency. One that has more is left to FastAPI."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-DIRECT = "answer_directly"
-"""The attribute of a route with its `Handler`, for `DirectRoutes`, which checks the same."""
+_ANSWERS: WeakKeyDictionary[Any, Handler] = WeakKeyDictionary()
+"""What a handler calls, once it is known that nothing is overridden or traced."""
 _ABSENT: Any = object()
 
 
@@ -107,17 +108,27 @@ def direct_route(owner: Callable[..., Awaitable[str]]) -> type[APIRoute]:
             except _UnknownError:
                 return by_fastapi
 
-            if route.max_body_size is None:
-                setattr(route, DIRECT, answer)
-
             async def handle_directly(request: Request) -> Response:
                 if (app and app.dependency_overrides) or get_telemetry_data():
                     return await by_fastapi(request)
                 return await answer(request)
 
+            _ANSWERS[handle_directly] = answer
             return handle_directly
 
     return DirectRoute
+
+
+def direct_answer(app: object) -> Handler | None:
+    """Return what answers directly, if that is all that an application of a route would do.
+
+    Args:
+        app: what FastAPI has made of the handler of a route.
+    """
+    if not isfunction(app):
+        return None
+    handlers = filter(isfunction, getclosurevars(app).nonlocals.values())
+    return next((_ANSWERS[handler] for handler in handlers if handler in _ANSWERS), None)
 
 
 def _direct(route: APIRoute) -> Handler:
@@ -133,25 +144,25 @@ def _direct(route: APIRoute) -> Handler:
     respond = _respond(route)
 
     async def answer(request: Request) -> Response:
-        exchange = _Exchange(request)
+        solution = _Solution(request)
         for dependency in dependencies:
             if dependency.has_body:
-                await exchange.read_body()
-            arguments = exchange.arguments(dependency)
-            if arguments is not None and dependency.key not in exchange.results:
-                exchange.results[dependency.key] = await dependency.call(**arguments)
+                await solution.read_body()
+            arguments = solution.arguments(dependency)
+            if arguments is not None and dependency.key not in solution.results:
+                solution.results[dependency.key] = await dependency.call(**arguments)
         if endpoint.has_body:
-            await exchange.read_body()
-        arguments = exchange.arguments(endpoint)
-        if arguments is None or exchange.errors:
-            raise exchange.refusal()
-        return await respond(await endpoint.call(**arguments), exchange.response)
+            await solution.read_body()
+        arguments = solution.arguments(endpoint)
+        if arguments is None or solution.errors:
+            raise solution.refusal()
+        return await respond(await endpoint.call(**arguments), solution.response)
 
     return answer
 
 
 def _respond(route: APIRoute) -> Callable[[Any, Response], Awaitable[Response]]:
-    """Return what makes the response of a result, and of what the endpoint has put into another."""
+    """Return what makes the response of a result and of the response that the endpoint prepared."""
     field, make = route.response_field, cast("Any", route.response_class)
     is_default = isinstance(make, DefaultPlaceholder)
     if is_default:
@@ -168,27 +179,27 @@ def _respond(route: APIRoute) -> Callable[[Any, Response], Awaitable[Response]]:
     by_alias = options.pop("by_alias")
     # An instance of the model is valid, so that nothing is left to do but to write it.
     is_written = is_default and _is_model(model) and not any(options.values())
-    valid: Any = model if is_written and "revalidate_instances" not in model.model_config else ()
+    written: Any = model if is_written and "revalidate_instances" not in model.model_config else ()
 
-    async def respond(result: Any, told: Response) -> Response:  # noqa: ANN401 - of any type
+    async def respond(result: Any, prepared: Response) -> Response:  # noqa: ANN401 - of any type
         if isinstance(result, Response):
             return result
-        if isinstance(result, valid):
+        if isinstance(result, written):
             content = model.__pydantic_serializer__.to_json(result, by_alias=by_alias)
         else:
             content = await serialize(response_content=result)
-        status = told.status_code or route.status_code
+        status = prepared.status_code or route.status_code
         response: Response = make(content, status_code=status) if status else make(content)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
-        response.raw_headers.extend(told.raw_headers)
+        response.raw_headers.extend(prepared.raw_headers)
         return response
 
     return respond
 
 
-class _Exchange:
-    """A request, and what is known of the answer so far."""
+class _Solution:
+    """What is known of a request, and of its answer, so far."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -256,9 +267,9 @@ class _Function:
         self.dependencies = [(part.name, _key(part)) for part in dependant.dependencies]
         self.has_body = bool(dependant.body_params)
         reads: dict[str | None, _Read] = {
-            dependant.request_param_name: lambda exchange: exchange.request,
-            dependant.http_connection_param_name: lambda exchange: exchange.request,
-            dependant.response_param_name: lambda exchange: exchange.response,
+            dependant.request_param_name: lambda solution: solution.request,
+            dependant.http_connection_param_name: lambda solution: solution.request,
+            dependant.response_param_name: lambda solution: solution.response,
             **{field.name: _read(field, "path") for field in dependant.path_params},
             **{field.name: _read(field, "query") for field in dependant.query_params},
             **{field.name: _read(field, "header") for field in dependant.header_params},
@@ -303,13 +314,12 @@ def _is_json(content_type: str) -> bool:
     return bool(re.fullmatch(r"application/(.*\+)?json", header.get_content_type()))
 
 
-_Read = Callable[[_Exchange], object]
+_Read = Callable[[_Solution], object]
 _Find = Callable[[Request], Sequence[Any]]
 
 
 def _find(source: str, name: str) -> _Find:
     """Return what finds the values of a parameter in a request: none, one or several."""
-    sent = name.lower().encode("latin-1")
 
     def in_path(request: Request) -> Sequence[Any]:
         parameters = request.scope["path_params"]
@@ -322,13 +332,16 @@ def _find(source: str, name: str) -> _Find:
         headers = request.scope["headers"]
         return [value.decode("latin-1") for key, value in headers if key == sent]
 
-    return {"path": in_path, "query": in_query, "header": in_headers}[source]
+    if source == "header":
+        sent = name.lower().encode("latin-1")
+        return in_headers
+    return in_path if source == "path" else in_query
 
 
 def _read(field: ModelField, source: str) -> _Read:
     """Return what reads an argument: the body, a value, several, or a model of the query."""
     if source == "body":
-        return lambda exchange: exchange.valid(field, exchange.body, source)
+        return lambda solution: solution.valid(field, solution.body, source)
     annotation = field.field_info.annotation
     if _is_model(annotation) and source == "query":
         return _read_query(field, annotation)
@@ -340,11 +353,11 @@ def _read(field: ModelField, source: str) -> _Read:
     place = 0 if source == "header" else -1  # which of several values one is taken from
     is_none = not info.is_required() and info.default is None and not info.validate_default
 
-    def read(exchange: _Exchange) -> object:
-        found = find(exchange.request)
+    def read(solution: _Solution) -> object:
+        found = find(solution.request)
         if found:
-            return exchange.valid(field, found if is_list else found[place], source, name)
-        return None if is_none else exchange.valid(field, _ABSENT, source, name)
+            return solution.valid(field, found if is_list else found[place], source, name)
+        return None if is_none else solution.valid(field, _ABSENT, source, name)
 
     return read
 
@@ -357,15 +370,15 @@ def _read_query(field: ModelField, model: type[BaseModel]) -> _Read:
         for name, info in model.model_fields.items()
     }
 
-    def read(exchange: _Exchange) -> object:
+    def read(solution: _Solution) -> object:
         sent: dict[str, list[str]] = {}
-        for name, value in exchange.request.query_params.multi_items():
+        for name, value in solution.request.query_params.multi_items():
             sent.setdefault(name, []).append(value)
         values = {
             name: given if is_list.get(name, len(given) > 1) else given[-1]
             for name, given in sent.items()
         }
-        return exchange.valid(field, values, "query")
+        return solution.valid(field, values, "query")
 
     return read
 

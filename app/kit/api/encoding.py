@@ -14,6 +14,7 @@ Encode = Callable[[dict[str, Any]], bytes]
 
 _ALIKE = {
     *("uuid", "datetime", "date", "str", "bool", "int", "literal", "list", "nullable"),
+    # What a field is wrapped in, and what validates before it, which rows are not.
     *("model-field", "function-before", "no-info"),
 }
 """What Pydantic calls the types of which msgspec writes each value as Pydantic does."""
@@ -26,16 +27,19 @@ def page_encoder(page: type[BaseModel], read_schema: type[ReadSchema]) -> Encode
     schema says how to write something, or has a type that the two might write differently, Pydantic
     does it.
     """
-    if _is_alike(read_schema):
-        return json.encode
-
     read = reader(read_schema)
 
-    def encode(values: dict[str, Any]) -> bytes:
+    def by_pydantic(values: dict[str, Any]) -> bytes:
         whole = page.model_construct(**{**values, "items": read(values["items"])})
         return page.__pydantic_serializer__.to_json(whole, by_alias=True)
 
-    return encode
+    def by_msgspec(values: dict[str, Any]) -> bytes:
+        try:
+            return json.encode(values)
+        except TypeError:  # a value of another type, such as a kind of str that a column makes
+            return by_pydantic(values)
+
+    return by_msgspec if _is_alike(read_schema) else by_pydantic
 
 
 def _is_alike(schema: type[BaseModel]) -> bool:

@@ -4,10 +4,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import structlog
+
+_PLAIN = {str, int, float, bool, type(None)}
 
 
 def configure(level: str) -> None:
@@ -51,12 +54,15 @@ def configure(level: str) -> None:
         logger.propagate = name != "uvicorn.access"
 
 
-def _json(event: object, default: Callable[[Any], Any]) -> bytes:
-    """Return JSON, in a tenth of the time that `json` takes."""
-    try:
-        return msgspec.json.encode(event, enc_hook=default)
-    except ValueError:  # half of a surrogate pair, which is no text in UTF-8
-        return json.dumps(event, default=default).encode()
+def _json(event: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """Return JSON, of plain values in a tenth of the time that `json` takes.
+
+    Of others msgspec writes more than their ``repr``: each field of a dataclass, say.
+    """
+    if all(type(value) in _PLAIN for value in event.values()):
+        with suppress(UnicodeEncodeError):  # half of a surrogate pair
+            return msgspec.json.encode(event)
+    return json.dumps(event, default=default).encode()
 
 
 def _text(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401 - text or its bytes

@@ -11,10 +11,11 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.kit.api.direct import DIRECT, Handler
+from app.kit.api.direct import Handler, direct_answer
 
 _WHOLE = re.compile(r"(/(\{\w+\}|[^{}/]*))+")
 """A path whose parameters are whole segments."""
@@ -28,7 +29,7 @@ class _Entry(NamedTuple):
         answer: what answers a request directly, or None if only FastAPI does.
         parameters: the names of its parameters, and which segments of the path they are.
         known: what FastAPI's router puts into the scope of each request.
-        context: what FastAPI knows about the route, with the prefix of its router.
+        context: what it puts there about the route, with the prefix of its router.
     """
 
     order: int
@@ -41,15 +42,26 @@ class _Entry(NamedTuple):
 class DirectRoutes:
     """Middleware that has each route answer directly that can.
 
-    It is the innermost, as what it answers goes no further. The table has the routes by their
-    methods and the segments of their paths; FastAPI tries one regular expression after the other.
-    It is left what is not in the table: what is nowhere, another method of a path, a route that was
-    added after the first request, a mounted application, a parameter that is not a whole segment.
-    It is left all, too, while dependencies are overridden or requests are traced. So the answer is
-    the same, whoever finds the route.
+    The table has the routes by their methods and the segments of their paths, where FastAPI tries
+    one regular expression after the other. FastAPI answers what is not in the table: what is
+    nowhere, another method of a path, a mounted application, a parameter that is not a whole
+    segment. It answers all while dependencies are overridden, and what is traced. So the answer is
+    the same, whoever finds the route. The table is made at the first request: a route that is added
+    later is FastAPI's, but none may be removed, or put before others, after that.
+
+    Args:
+        app: what FastAPI has inside of all middleware.
+
+    Raises:
+        TypeError: it is not the last of the middleware.
     """
 
     def __init__(self, app: ASGIApp) -> None:
+        if not isinstance(app, ExceptionMiddleware):
+            raise TypeError(
+                f"{type(app).__name__} would be left out: add it before DirectRoutes in the list of"
+                " middleware, which has the outermost first"
+            )
         self._app = app
         self._entries: dict[tuple[str | None, ...], _Entry] = {}
         self._shapes: defaultdict[int, set[tuple[int, ...]]] = defaultdict(set)
@@ -93,7 +105,7 @@ class DirectRoutes:
         return found.answer
 
     def _fill(self, app: FastAPI) -> None:
-        others: list[str] = []
+        others: list[str] = []  # the beginnings of the paths that are FastAPI's
         for order, route in enumerate(iter_route_contexts(app.routes)):
             beginning = (route.path or "").partition("{")[0]
             # What may match the same path, and comes first, is for FastAPI's router to try.
@@ -106,7 +118,7 @@ class DirectRoutes:
             shape = tuple(parameters.values())
             self._shapes[len(segments)].add(shape)
             known = {"endpoint": route.endpoint, "route": route.original_route}
-            entry = _Entry(order, getattr(route, DIRECT, None), parameters, known, route)
+            entry = _Entry(order, direct_answer(route.app), parameters, known, route)
             for method in route.methods or ():
                 self._entries.setdefault(_key(method, segments, shape), entry)
 
@@ -135,21 +147,31 @@ def _is_plain(route: RouteContext) -> bool:
 
 
 async def _handled(error: Exception, request: Request) -> Response:
-    """Return what the handler of an error answers, which is found as Starlette finds it.
+    """Return what the handlers of the application answer to an error, or to one of their own.
 
     Raises:
-        Exception: the error, if the application has no handler for it.
+        Exception: what they do not handle.
     """
+    try:
+        return await _response_to(error, request)
+    except Exception as raised:
+        if raised is error:
+            raise
+        return await _response_to(raised, request)
+
+
+async def _response_to(error: Exception, request: Request) -> Response:
     handlers = request.app.exception_handlers
     status = error.status_code if isinstance(error, HTTPException) else None
-    # That of all others belongs to what surrounds the middleware.
+    # Starlette has the handler of 500 or Exception answer for all middleware.
     kinds = [kind for kind in (status, *type(error).__mro__) if kind not in {500, Exception}]
     handler = next((handlers[kind] for kind in kinds if kind in handlers), None)
     if handler is None:
         raise error
-    if iscoroutinefunction(handler):
+    if iscoroutinefunction(handler) or iscoroutinefunction(type(handler).__call__):
         response = await handler(request, error)
     else:
         response = await run_in_threadpool(handler, request, error)
+    error.__traceback__ = None  # it would grow with each request that raises the same instance
     answer: Response = response
     return answer

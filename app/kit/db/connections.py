@@ -124,7 +124,7 @@ class InterruptibleConnection(AsyncConnection[Any]):
             deadline: until when to wait for the server, by `time.monotonic`.
 
         Raises:
-            _WaitTimeout: nothing has by the deadline; the connection is given up.
+            _WaitTimeout: the answer has not come by the deadline; the connection is given up.
         """
         cursor = self.cursor_of(query)
         self._deadline = deadline
@@ -142,14 +142,13 @@ class InterruptibleConnection(AsyncConnection[Any]):
         timeout: float | None = None,  # noqa: ASYNC109 - as Psycopg has it
     ) -> ResultT:
         """Let ``gen`` talk to the server until it is done, and return its result."""
-        if self._deadline is not None:
-            timeout = self._deadline - monotonic()
+        deadline = self._deadline if timeout is None else monotonic() + timeout
         try:
             wanted = next(gen)
             if self._socket is None:
                 self._socket = WatchedSocket(self.pgconn.socket)
             while True:
-                wanted = gen.send(await self._socket.ready(wanted, timeout))
+                wanted = gen.send(await self._socket.ready(wanted, deadline))
         except StopIteration as done:
             result: ResultT = done.value
             return result
@@ -161,8 +160,11 @@ class InterruptibleConnection(AsyncConnection[Any]):
                 _cancellations.add(task)
                 task.add_done_callback(_cancellations.discard)
             raise
+        except OSError as error:
+            self._unwatch()
+            raise OperationalError("the socket of the connection is closed") from error
         except BaseException:
-            self._unwatch()  # the socket may have been closed
+            self._unwatch()  # libpq closes its socket when the connection is lost
             raise
 
     def _unwatch(self) -> None:

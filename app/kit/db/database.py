@@ -169,7 +169,7 @@ class Database:
                 continue  # another transaction was first
             except FeatureNotSupported:
                 # A migration has changed a column of a prepared statement.
-                await connection.execute("DEALLOCATE ALL")
+                await connection.result_of("DEALLOCATE ALL", {}, prepare=False, deadline=deadline)
             except (InvalidSqlStatementName, DuplicatePreparedStatement):
                 self._prepare = False  # a pooler gives each statement to another server
             return await connection.result_of(query, parameters, prepare=False, deadline=deadline)

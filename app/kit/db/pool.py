@@ -57,7 +57,7 @@ class Pool:
             async with asyncio.timeout(deadline - monotonic()):
                 return await self._connector.connect()
         except TimeoutError as error:
-            raise ConnectionTimeout from error
+            raise ConnectionTimeout("no connection was made in time") from error
 
     async def take_back(self, connection: InterruptibleConnection) -> None:
         """Keep a connection, or close it."""

@@ -5,6 +5,7 @@ nine system calls.
 """
 
 import asyncio
+from time import monotonic
 
 from psycopg.errors import _WaitTimeout
 from psycopg.waiting import READY_R, READY_W, WAIT_W, Ready, Wait
@@ -14,7 +15,7 @@ class WatchedSocket:
     """The socket of a connection.
 
     Args:
-        number: its file descriptor. It must be open until `unwatch` is called.
+        number: its file descriptor. `unwatch` is to be called before another one can get it.
     """
 
     def __init__(self, number: int) -> None:
@@ -23,11 +24,11 @@ class WatchedSocket:
         self._is_watched = False
         self._waiter: asyncio.Future[Ready] | None = None
 
-    async def ready(self, wanted: Wait, timeout: float | None) -> Ready:  # noqa: ASYNC109 - Psycopg's
-        """Return what the socket is ready for, once that is something that is wanted.
+    async def ready(self, wanted: Wait, deadline: float | None) -> Ready:
+        """Wait until the socket can be read, or written to if that is wanted, and return which.
 
         Raises:
-            _WaitTimeout: after so many seconds it is ready for nothing.
+            _WaitTimeout: that is not so by the deadline, in the time of `time.monotonic`.
         """
         self._waiter = self._loop.create_future()
         if not self._is_watched:
@@ -35,7 +36,9 @@ class WatchedSocket:
             self._loop.add_reader(self._number, self._wake, READY_R)
         if wanted & WAIT_W:
             self._loop.add_writer(self._number, self._wake, READY_W)
-        timer = None if timeout is None else self._loop.call_later(timeout, self._expire)
+        timer = None
+        if deadline is not None:
+            timer = self._loop.call_later(deadline - monotonic(), self._expire)
         try:
             return await self._waiter
         finally:
@@ -46,7 +49,7 @@ class WatchedSocket:
                 self._loop.remove_writer(self._number)
 
     def unwatch(self) -> None:
-        """Watch it no more, before it is closed: another one could get its number."""
+        """Watch it no more."""
         if self._is_watched:
             self._is_watched = False
             self._loop.remove_reader(self._number)
@@ -59,4 +62,4 @@ class WatchedSocket:
 
     def _expire(self) -> None:
         if self._waiter and not self._waiter.done():
-            self._waiter.set_exception(_WaitTimeout())
+            self._waiter.set_exception(_WaitTimeout("the server has not answered in time"))
