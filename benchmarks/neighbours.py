@@ -15,7 +15,7 @@ from benchmarks.servers import Server, serving
 
 _CLIENTS = 4
 _MANY = 20
-_REQUESTS = 100
+_REQUESTS = 400
 _NEW = {"title": "Buy milk", "description": "Two litres."}
 _CHANGED = '{"title": "Buy oat milk"}'
 
@@ -64,7 +64,7 @@ class _Writes:
     created: list[list[str]] = field(default_factory=list)
 
     async def run(self, verb: str) -> Cost:
-        """Write, a hundred times."""
+        """Write, some hundred times."""
         if verb == "create":
             self.created = []
         requests: Callable[[], list[Request]] = getattr(self, f"_{verb}")
