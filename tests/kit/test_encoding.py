@@ -67,6 +67,20 @@ def upper(name: str) -> str:
     return name.upper()
 
 
+class Odd(ReadSchema):
+    """Has names that mean something to Pydantic."""
+
+    type: Name
+    serial: Name
+    computed: Name
+
+
+class OfMetadata(ReadSchema):
+    """Says how to write a field whose name means something to Pydantic."""
+
+    metadata: Annotated[Name, PlainSerializer(upper)]
+
+
 class Computed(ReadSchema):
     """Has a field that no row has."""
 
@@ -152,6 +166,11 @@ def test_a_schema_of_plain_types_is_written_without_instances() -> None:
         "items": [json.loads(Item.model_construct(**row).model_dump_json())],
         "total": 1,
     }
+
+
+def test_names_that_mean_something_to_pydantic_change_nothing() -> None:
+    assert page_encoder(page_of(Odd), Odd).__name__ == "by_msgspec"
+    assert page_encoder(page_of(OfMetadata), OfMetadata).__name__ == "by_pydantic"
 
 
 def test_a_value_of_a_type_that_msgspec_does_not_know_is_written_by_pydantic() -> None:

@@ -49,7 +49,8 @@ def _is_alike(schema: type[BaseModel]) -> bool:
         return False
     if any(info.serialization_alias for info in schema.model_fields.values()):
         return False
-    return set(_types([core["config"], core["schema"]["fields"]])) <= _ALIKE
+    parts = [core.get("config", {}), *core["schema"]["fields"].values()]
+    return set(_types(parts)) <= _ALIKE
 
 
 def _types(part: Any) -> Iterator[str]:  # noqa: ANN401 - a part of a schema of pydantic-core
