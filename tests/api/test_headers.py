@@ -79,6 +79,25 @@ def test_every_response_has_an_id_forbids_caching_and_can_be_read_by_allowed_pag
     }
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        (f"{TASKS}/{NEVER_WAS}", f"{TASKS}/{{id}}"),
+        ("/health/live", "/health/live"),
+        ("/docs/swagger-ui.css", "/docs/{file}"),
+        ("/nowhere", None),
+    ],
+)
+def test_the_log_has_the_template_of_a_path(
+    open_server: Server, logs: Logs, owner: str, path: str, route: str | None
+) -> None:
+    with open_server.client("alice") as client:
+        client.get(path, headers={"X-Request-ID": owner})
+    wait_until(lambda: bool(lines(logs, owner)))
+
+    assert [line["route"] for line in lines(logs, owner)] == [route]
+
+
 def test_an_unexpected_error_tells_nothing(open_server: Server, logs: Logs) -> None:
     with open_server.client("alice") as client:
         response = client.get("/fails")

@@ -95,7 +95,10 @@ class DirectRoutes:
             entry = self._entries.get(_key(scope["method"], segments, shape))
             if entry and (found is None or entry.order < found.order):
                 found = entry
-        if found is None or found.answer is None:
+        if found is None:
+            return None
+        if found.answer is None:
+            scope["route"] = found.known["route"]  # for the log: Starlette's own routes do not say
             return None
         given = {name: segments[place] for name, place in found.parameters.items()}
         scope["path_params"] = {**scope.get("path_params", {}), **given}
