@@ -24,7 +24,7 @@ from tests.support.logs import Logs, captured
 from tests.support.migrations import MakeDatabase, migrated
 from tests.support.owners import unowned
 from tests.support.postgres import POOLER, partition, pgbouncer
-from tests.support.server import Server, serve
+from tests.support.server import Server, finish_steps, serve
 from tests.support.wire import SENT
 
 DEPLOYMENTS = [
@@ -124,6 +124,7 @@ def nothing_is_logged() -> Iterator[None]:
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """What the application logs, from here on."""
+    finish_steps()  # those of the tests before this one
     with captured() as entries:
         yield entries
 

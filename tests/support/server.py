@@ -21,6 +21,9 @@ from app.main import create_app
 from tests.support import document, example, identity
 from tests.support.wire import Wire
 
+_portals: list[BlockingPortal] = []
+"""Where applications are running."""
+
 
 class SuiteSettings(Settings):
     """Settings that do not come from the ``.env`` of whoever runs the suite."""
@@ -98,11 +101,22 @@ def running(
     server = uvicorn.Server(config)
     with listener or socket.create_server(("127.0.0.1", 0)) as here:
         stopped = portal.start_task_soon(server.serve, [here])
+        _portals.append(portal)
         try:
             yield _url(here)
         finally:
+            _portals.remove(portal)
             server.should_exit = True
             stopped.result()
+
+
+def finish_steps() -> None:
+    """Wait until each application is done with the step in which it has sent a response.
+
+    The client may have the response before the line of the request is in the log.
+    """
+    for portal in _portals:
+        portal.call(asyncio.sleep, 0)
 
 
 def _url(listener: socket.socket) -> str:
