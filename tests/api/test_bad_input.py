@@ -193,3 +193,9 @@ def test_a_method_that_is_not_there_is_a_problem(
 
 def test_a_path_that_is_not_there_is_a_problem(alice: httpx.Client) -> None:
     assert_problem(alice.get("/nowhere"), 404)
+
+
+def test_a_newline_at_the_end_of_the_path_is_not_in_the_location(alice: httpx.Client) -> None:
+    created = alice.post(f"{TASKS}%0A", json={"title": "Buy milk"})
+
+    assert alice.get(created.headers["location"]).json() == created.json()
