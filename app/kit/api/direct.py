@@ -83,26 +83,13 @@ def direct_route(owner: Callable[..., Awaitable[str]]) -> type[APIRoute]:
         owner: the dependency that returns the id of the caller.
     """
 
-    async def nothing() -> None: ...
-
     class DirectRoute(APIRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
             included = _effective_route_context_var.get()  # with what its router adds
             route = included if included and included.original_route is self else self
             app = route.dependency_overrides_provider
-            identify = APIRoute(
-                "/", nothing, dependencies=[Depends(owner)], dependency_overrides_provider=app
-            ).get_route_handler()
-
-            async def handle_identified(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except (HTTPException, RequestValidationError):
-                    await identify(request)
-                    raise
-
-            by_fastapi = handle_identified if route.body_field else handle
+            by_fastapi = _identified(handle, owner, app) if route.body_field else handle
             try:
                 answer = _direct(route)
             except _UnknownError:
@@ -117,6 +104,25 @@ def direct_route(owner: Callable[..., Awaitable[str]]) -> type[APIRoute]:
             return handle_directly
 
     return DirectRoute
+
+
+def _identified(handle: Handler, owner: Callable[..., Awaitable[str]], app: object) -> Handler:
+    """Return a handler that answers an error only if the owner is known, else 401."""
+
+    async def nothing() -> None: ...
+
+    identify = APIRoute(
+        "/", nothing, dependencies=[Depends(owner)], dependency_overrides_provider=app
+    ).get_route_handler()
+
+    async def handle_identified(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except (HTTPException, RequestValidationError):
+            await identify(request)
+            raise
+
+    return handle_identified
 
 
 def direct_answer(app: object) -> Handler | None:
