@@ -169,6 +169,7 @@ def check_query(query: bytes) -> None:
     Raises:
         RequestValidationError: a parameter of one value is sent twice, or a value is not UTF-8.
     """
+    # What is written in plain ASCII need not be parsed: names are as they stand there.
     if query.isascii() and b"%" not in query:
         sent = [part.partition(b"=")[0].decode() for part in query.split(b"&")]
         single = [name for name in sent if not name.endswith(_MANY)]

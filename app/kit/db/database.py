@@ -1,7 +1,7 @@
 """Access to PostgreSQL, for one owner at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -96,24 +96,18 @@ class Database:
     @asynccontextmanager
     async def transaction(self, owner: str) -> AsyncIterator[AsyncSession]:
         """Open a transaction that reaches an owner's rows only: see `OwnedCRUD.transaction`."""
-        deadline = await self._turn()
-        try:
-            async with (
-                asyncio.timeout(deadline - monotonic()) as limit,
-                self._pool.connection(deadline) as connection,
-                self._sessions.guarded(connection, owner) as session,
-            ):
-                yield session
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise self._late() from error
-        except ConnectionTimeout as error:
-            raise self._late() from error
-        except Error as error:
-            raise translated(error) from None  # its details may have values
-        finally:
-            self._free.release()
+        async with self._turn() as deadline:
+            try:
+                async with (
+                    asyncio.timeout(deadline - monotonic()) as limit,
+                    self._pool.connection(deadline) as connection,
+                    self._sessions.guarded(connection, owner) as session,
+                ):
+                    yield session
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise self._late() from error
 
     async def check(self) -> None:
         """Return if the database has all that the models need.
@@ -132,8 +126,7 @@ class Database:
     async def _execute(
         self, query: str, parameters: Mapping[str, Any], *, repeatable: bool
     ) -> PGresult:
-        deadline = await self._turn()
-        try:
+        async with self._turn() as deadline:
             async with self._pool.connection(deadline) as connection:
                 try:
                     return await self._run(connection, query, parameters, deadline)
@@ -145,12 +138,6 @@ class Database:
                         raise
             async with self._pool.connection(deadline) as connection:
                 return await self._run(connection, query, parameters, deadline)
-        except (ConnectionTimeout, _WaitTimeout) as error:
-            raise self._late() from error
-        except Error as error:
-            raise translated(error) from None  # its details may have values
-        finally:
-            self._free.release()
 
     async def _run(
         self,
@@ -174,8 +161,36 @@ class Database:
                 self._prepare = False  # a pooler gives each statement to another server
             return await connection.result_of(query, parameters, prepare=False, deadline=deadline)
 
-    async def _turn(self) -> float:
-        """Wait for one of the connections to be free, and return when the time will be over."""
+    def _turn(self) -> "_Turn":
+        return _Turn(self._free, self._timeout, self._late)
+
+    def _late(self) -> DatabaseUnavailableError:
+        reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
+        return DatabaseUnavailableError(": ".join(filter(None, reasons)))
+
+
+class _Turn:
+    """A block that may use a connection, and has a deadline, by `time.monotonic`, to do so.
+
+    It raises the errors of `Database`. It is no generator, for the sake of time.
+
+    Args:
+        free: how many connections are free.
+        timeout: seconds for the block, waiting for its turn included.
+        late: returns the error of a block that gets no answer in time.
+    """
+
+    def __init__(
+        self,
+        free: asyncio.Semaphore,
+        timeout: float,
+        late: Callable[[], DatabaseUnavailableError],
+    ) -> None:
+        self._free = free
+        self._timeout = timeout
+        self._late = late
+
+    async def __aenter__(self) -> float:
         deadline = monotonic() + self._timeout
         if self._free.locked():
             try:
@@ -187,6 +202,9 @@ class Database:
             await self._free.acquire()
         return max(deadline, monotonic() + _LEAST_TIME)
 
-    def _late(self) -> DatabaseUnavailableError:
-        reasons = [f"no answer within {self._timeout:g} s", self._connector.failure]
-        return DatabaseUnavailableError(": ".join(filter(None, reasons)))
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._free.release()
+        if isinstance(error, ConnectionTimeout | _WaitTimeout):
+            raise self._late() from error
+        if isinstance(error, Error):
+            raise translated(error) from None  # its details may have values
